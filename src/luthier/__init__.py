@@ -1,1 +1,89 @@
-"""From raw support logs to a fine-tuned, served and monitored chatbot."""
+"""From raw support logs to a fine-tuned, served and monitored chatbot.
+
+    import luthier
+
+    with luthier.open_project("shop") as project:
+        luthier.prepare(project)
+        run = luthier.train(project)
+        print(luthier.evaluate(project, run.run).report())
+
+Each function is the command of the same name. Names are loaded when they are first used, so that importing luthier
+costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from luthier.core.errors import GateRefused, LuthierError
+
+if TYPE_CHECKING:
+    from luthier.pipeline.chat import open_chat
+    from luthier.pipeline.check import check
+    from luthier.pipeline.datasets import dropped_records, export_dataset, show_rows
+    from luthier.pipeline.demo import demo
+    from luthier.pipeline.evaluate import evaluate
+    from luthier.pipeline.init import init
+    from luthier.pipeline.monitor import monitor
+    from luthier.pipeline.plan import plan
+    from luthier.pipeline.prepare import prepare
+    from luthier.pipeline.project import open_project
+    from luthier.pipeline.registry import lineage, list_artefacts, remove_artefact, remove_garbage, show_artefact
+    from luthier.pipeline.release import promote
+    from luthier.pipeline.serve import serve, serving
+    from luthier.pipeline.train import train
+
+__all__ = [
+    "GateRefused",
+    "LuthierError",
+    "check",
+    "demo",
+    "dropped_records",
+    "evaluate",
+    "export_dataset",
+    "init",
+    "lineage",
+    "list_artefacts",
+    "monitor",
+    "open_chat",
+    "open_project",
+    "plan",
+    "prepare",
+    "promote",
+    "remove_artefact",
+    "remove_garbage",
+    "serve",
+    "serving",
+    "show_artefact",
+    "show_rows",
+    "train",
+]
+
+_HOMES = {
+    "check": "check",
+    "demo": "demo",
+    "dropped_records": "datasets",
+    "evaluate": "evaluate",
+    "export_dataset": "datasets",
+    "init": "init",
+    "lineage": "registry",
+    "list_artefacts": "registry",
+    "monitor": "monitor",
+    "open_chat": "chat",
+    "open_project": "project",
+    "plan": "plan",
+    "prepare": "prepare",
+    "promote": "release",
+    "remove_artefact": "registry",
+    "remove_garbage": "registry",
+    "serve": "serve",
+    "serving": "serve",
+    "show_artefact": "registry",
+    "show_rows": "datasets",
+    "train": "train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'luthier' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"luthier.pipeline.{_HOMES[name]}"), name)

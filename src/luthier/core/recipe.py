@@ -115,6 +115,9 @@ class TrainingSection(Section):
     early_stopping_patience: Positive | None = Field(
         3, description="validations without a better loss before training stops; null never stops"
     )
+    load_best_model_at_end: bool = Field(
+        True, description="keep the weights of the best validation loss; false keeps the last ones"
+    )
     save_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
         30, description="seconds between checkpoints: what a killed training loses at most"
     )

@@ -1,0 +1,48 @@
+"""All commands, in the order of the life cycle."""
+
+from typing import Annotated
+
+import typer
+
+from luthier.cli import data, registry, release, stages, start, use
+
+app = typer.Typer(
+    name="luthier",
+    help="From raw support logs to a fine-tuned, served and monitored chatbot.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"luthier {version('luthier')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.command()(start.demo)
+app.command()(start.init)
+app.command()(stages.prepare)
+app.add_typer(data.app, name="data")
+app.command()(stages.check)
+app.command()(stages.plan)
+app.command()(stages.train)
+app.command()(stages.evaluate)
+app.command()(use.chat)
+app.command()(use.serve)
+app.add_typer(release.app, name="release")
+app.command()(use.monitor)
+app.add_typer(registry.app, name="registry")

@@ -1,0 +1,63 @@
+"""What a person sees: progress on standard error, results on standard output."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+
+class TerminalReporter:
+    """A `Reporter` that draws a bar on a terminal and prints plain lines, a few a minute, where there is none."""
+
+    LINES_PER_WORK = 10
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+        self._printed: dict[str, int] = {}
+
+    def say(self, text: str) -> None:
+        self._progress.console.print(escape(text), highlight=False, soft_wrap=True)
+
+    def progress(self, what: str, done: int, total: int, detail: str = "") -> None:
+        if not self._progress.console.is_terminal:
+            self._print_now_and_then(what, done, total, detail)
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(escape(what), total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total, detail=escape(detail))
+        if done >= total:
+            self._progress.stop_task(self._tasks.pop(what))
+
+    def _print_now_and_then(self, what: str, done: int, total: int, detail: str) -> None:
+        part = done * self.LINES_PER_WORK // max(1, total)
+        if self._printed.get(what) != part:
+            self._printed[what] = part
+            self.say(f"  {what}: {done} of {total}{f', {detail}' if detail else ''}")
+
+
+@contextmanager
+def terminal_reporter() -> Iterator[TerminalReporter]:
+    """A reporter on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield TerminalReporter(progress)
+
+
+def print_json(value: object) -> None:
+    """One JSON object on standard output."""
+    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    sys.stdout.write("\n")
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Columns as wide as they need to be, on standard output."""
+    cells = [list(header), *([str(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    for row in cells:
+        print("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,47 @@
+"""Entry point: runs a command, and turns errors into one sentence and an exit code."""
+
+import logging
+import os
+import sys
+import warnings
+
+from typer.exceptions import TyperException
+
+from luthier.cli.app import app
+from luthier.core.errors import LuthierError
+
+USER_ERROR = 1
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run `luthier` with the arguments of the process and exit: 0 done, 1 user error, 2 refused by a gate."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """The exit code of a command; what went wrong is on standard error."""
+    _quieten_libraries()
+    try:
+        code = app(args=arguments, prog_name="luthier", standalone_mode=False)
+    except TyperException as error:
+        return _fail(f"{error.format_message()} (see: luthier --help)", USER_ERROR)
+    except LuthierError as error:
+        return _fail(str(error), error.exit_code)
+    if code == INTERRUPTED:
+        return _fail("stopped", INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"luthier: {sentence}", file=sys.stderr)
+    return code
+
+
+def _quieten_libraries() -> None:
+    """Notes of libraries to their developers are not for users of the command line."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -1,0 +1,74 @@
+"""`luthier registry`."""
+
+import time
+from typing import Annotated
+
+import typer
+
+import luthier
+from luthier.cli.console import print_json, print_table
+from luthier.cli.options import AsJson, open_here
+
+app = typer.Typer(help="What there is, what came from what, and what may go.", no_args_is_help=True)
+Reference = Annotated[str, typer.Argument(help="An id, the beginning of one, or an alias.")]
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="Only this kind: source, dataset, run, ...")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List artefacts, the latest first."""
+    with open_here() as project:
+        entries = luthier.list_artefacts(project, kind)
+    if as_json:
+        print_json({"artefacts": [entry.to_json() for entry in entries]})
+        return
+    rows = [
+        (entry.artefact.id, ", ".join(entry.aliases), _moment(entry.created_at), entry.artefact.path or "")
+        for entry in entries
+    ]
+    print_table(("id", "alias", "made", "files"), rows)
+
+
+@app.command()
+def show(reference: Reference) -> None:
+    """Print everything recorded about one artefact, as JSON."""
+    with open_here() as project:
+        print_json(luthier.show_artefact(project, reference).to_json())
+
+
+@app.command()
+def lineage(
+    reference: Annotated[str, typer.Argument(help="An artefact, a request (chatcmpl-...) or a feedback.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print what something came from and what came of it."""
+    with open_here() as project:
+        found = luthier.lineage(project, reference)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print(found.report())
+
+
+@app.command()
+def rm(reference: Reference) -> None:
+    """Delete an artefact that nothing depends on."""
+    with open_here() as project:
+        freed = luthier.remove_artefact(project, reference)
+    print(f"removed {reference}, {freed / 1e6:.1f} MB freed")
+
+
+@app.command()
+def gc() -> None:
+    """Delete files that no artefact needs."""
+    with open_here() as project:
+        garbage = luthier.remove_garbage(project)
+    for path in garbage.removed:
+        print(f"removed {path}")
+    print(f"{garbage.bytes_freed / 1e6:.1f} MB freed")
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -1,0 +1,103 @@
+"""Commands that make artefacts: prepare, check, plan, train, evaluate."""
+
+from typing import Annotated
+
+import typer
+
+import luthier
+from luthier.cli.console import print_json, print_table
+from luthier.cli.options import AsJson, Overrides, Recipe, open_here
+
+REFUSED = 2
+INTERRUPTED = 130
+
+
+def prepare(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = False) -> None:
+    """Clean, format and split the source files into a dataset."""
+    with open_here(recipe, override) as project:
+        made = luthier.prepare(project)
+    figures = made.to_json()
+    if as_json:
+        print_json(figures)
+        return
+    print(f"{made.dataset}: {figures['read']} records read, {figures['kept']} kept, {figures['dropped']} dropped")
+    print(f"rows: {', '.join(f'{count} {split}' for split, count in made.splits.items())}\n")
+    print_table(("file", "read", "kept", "dropped"), made.files)
+    print()
+    print_table(("dropped because", "records"), made.reasons)
+    print("Look at them with: luthier data show, luthier data why")
+
+
+def check(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = False) -> None:
+    """Check that the base model is sound and can learn."""
+    with open_here(recipe, override) as project:
+        checked = luthier.check(project)
+    if as_json:
+        print_json(checked.to_json())
+    else:
+        rows = [(f.check, f.verdict, f"{f.value:.4g}", f"{f.limit:.4g}", f.advice) for f in checked.findings]
+        print_table(("check", "verdict", "value", "limit", "advice"), rows)
+        print(f"Verdict: {checked.verdict}")
+    if checked.verdict == "fail":
+        raise typer.Exit(REFUSED)
+
+
+def plan(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = False) -> None:
+    """Estimate memory, time and cost of the training, and whether there is enough data."""
+    with open_here(recipe, override) as project:
+        planned = luthier.plan(project)
+    if as_json:
+        print_json(planned.to_json())
+        return
+    figures = planned.figures
+    low, expected, high = (
+        f"{value / 60:.1f}" for value in (figures.seconds.low, figures.seconds.expected, figures.seconds.high)
+    )
+    print(f"Time:   {expected} minutes expected ({low} to {high})")
+    print(f"Memory: {figures.memory.total / 1e9:.1f} GB")
+    if figures.cost.expected:
+        print(f"Cost:   {figures.cost.expected:.2f} ({figures.cost.low:.2f} to {figures.cost.high:.2f})")
+    print(f"Data:   {figures.data.forecast}")
+    for advice in figures.advice:
+        print(f"- {advice}")
+
+
+def train(
+    recipe: Recipe = None,
+    override: Overrides = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune the base model on the dataset."""
+    with open_here(recipe, override) as project:
+        try:
+            trained = luthier.train(project, resume)
+        except KeyboardInterrupt:
+            project.reporter.say("Training was stopped. Go on with: luthier train --resume")
+            raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        print_json(trained.to_json())
+        return
+    figures = trained.figures
+    speed = f"{figures['tokens']} tokens at {figures['tokens_per_second']} tokens/s"
+    print(f"{trained.run}: {figures['steps']} steps, {speed}, fast path {figures['fast_path']}")
+    print(f"train loss {figures['train_loss']}, validation loss {figures['validation_loss']}")
+    print(f"It lies in {trained.path}. Next: luthier evaluate")
+
+
+def evaluate(
+    run: Annotated[str | None, typer.Argument(help="A run; the latest if none is named.")] = None,
+    recipe: Recipe = None,
+    override: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a run beside what it would replace. Exit code 2 when a gate fails."""
+    with open_here(recipe, override) as project:
+        evaluated = luthier.evaluate(project, run)
+    if as_json:
+        print_json(evaluated.to_json())
+    else:
+        print(evaluated.report())
+        print(f"Report and all answers lie in {evaluated.path}")
+    if evaluated.verdict == "fail":
+        raise typer.Exit(REFUSED)

@@ -1,0 +1,54 @@
+"""`luthier demo` and `luthier init`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import luthier
+from luthier.cli.console import print_json, terminal_reporter
+from luthier.cli.options import AsJson
+from luthier.cli.use import talk
+
+if TYPE_CHECKING:
+    from luthier.pipeline.demo import Demo
+
+
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where to make the workspace.")] = Path("luthier-demo"),
+    as_json: AsJson = False,
+) -> None:
+    """The whole cycle on the bundled sample data, and a chat at the end."""
+    with terminal_reporter() as reporter:
+        result = luthier.demo(folder, reporter)
+    if as_json:
+        print_json(result.to_json())
+        return
+    _print_demo(result)
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        with terminal_reporter() as reporter, luthier.open_project(folder, reporter=reporter) as project:
+            session = luthier.open_chat(project)
+        talk(session)
+
+
+def _print_demo(result: "Demo") -> None:
+    for one in result.asked:
+        print(
+            f"\nQ: {one.question}   (must say: {one.expected})\n  base:  {_line(one.base)}\n  tuned: {_line(one.tuned)}"
+        )
+    print(f"\nWhere the last answer came from:\n{result.lineage}")
+    print(f"\nFacts recalled on unseen questions: base {result.base['facts']:.1%}, tuned {result.tuned['facts']:.1%}")
+    print(f"Verdict: {result.verdict}" + (f"; released as {result.release}" if result.release else ""))
+    print(f"Everything lies in {result.workspace.resolve()} ({result.seconds / 60:.1f} minutes). Go on there with:")
+    print(f"  cd {result.workspace} && luthier chat      # or: luthier serve, luthier monitor, luthier registry list")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def init(folder: Annotated[Path, typer.Argument(help="The new workspace.")] = Path()) -> None:
+    """Make a workspace with a commented recipe."""
+    workspace = luthier.init(folder)
+    print(f"Made {workspace.recipe}. Put your files into {workspace.root / 'raw'}, then run: luthier prepare")

@@ -1,0 +1,84 @@
+"""From a source record to a cleaned row, one record at a time."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from luthier.core.identity import content_id
+from luthier.core.recipe import RedactSection
+from luthier.core.rows import Origin, Row
+from luthier.data.clean import Step, redact_value, run_steps, spoken
+from luthier.data.dedupe import comparison_key
+from luthier.data.formats import Content
+from luthier.data.layout import Layout
+from luthier.data.reasons import Dropped
+
+_PSEUDONYM_DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the recipe wants done to records, by number of the source."""
+
+    layouts: Sequence[Layout]
+    steps: Sequence[Step]
+    group_by: Sequence[str]
+    redact: RedactSection | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a record became: a row unless it was unreadable, its comparison key, and the reasons to drop it so far.
+
+    `original` is the record as JSON, masked; `redactions` counts what was masked in it, by kind.
+    """
+
+    original: str
+    row: Row | None = None
+    key: str = ""
+    reasons: tuple[str, ...] = ()
+    redactions: Mapping[str, int] = field(default_factory=dict)
+
+
+def transform_record(origin: Origin, source: int, raw: str, error: str | None, rules: Rules) -> Outcome:
+    """Read, clean and mask one record; `raw` is its JSON, `error` why it could not be read, if so."""
+    redactions: Counter[str] = Counter()
+    record = json.loads(raw)
+    try:
+        original = json.dumps(redact_value(record, rules.redact, redactions), ensure_ascii=False)
+    except RecursionError:
+        return Outcome('"nested too deeply"', reasons=("unreadable: nested too deeply",))
+    if error is not None:
+        return Outcome(original, reasons=(f"unreadable: {error}",), redactions=redactions)
+    layout = rules.layouts[source]
+    content = layout.read(record)
+    if isinstance(content, Dropped):
+        return Outcome(original, reasons=content.reasons, redactions=redactions)
+    row = _as_row(origin, content, _groups(layout, record, rules))
+    cleaned = run_steps(row, rules.steps)
+    row = replace(cleaned.row, id=row_id(cleaned.row))
+    return Outcome(original, row, comparison_key(spoken(row)), cleaned.reasons, redactions)
+
+
+def row_id(row: Row) -> str:
+    """An id from content and origin: equal texts from two records stay two rows."""
+    content = [row.origin.file, row.origin.row, list(row.messages), row.text]
+    return content_id("row", content)
+
+
+def _as_row(origin: Origin, content: Content, groups: tuple[str, ...]) -> Row:
+    return Row("", origin, content.messages, content.text, groups)
+
+
+def _groups(layout: Layout, record: Mapping[str, object], rules: Rules) -> tuple[str, ...]:
+    """`field=value`; a value that is personal data becomes a pseudonym, equal for equal values."""
+    return tuple(
+        f"{name}={_pseudonym(value) if redact_value(value, rules.redact, Counter(), name) != value else value}"
+        for name, value in layout.groups(record, rules.group_by)
+    )
+
+
+def _pseudonym(value: str) -> str:
+    return "#" + hashlib.sha256(value.encode()).hexdigest()[:_PSEUDONYM_DIGITS]

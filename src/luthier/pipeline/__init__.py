@@ -1,0 +1,1 @@
+"""One module a verb: the only place that puts stages together and talks to the registry."""

@@ -1,0 +1,53 @@
+"""The project's base model, and rows as its tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from luthier.core.artefacts import BaseModel
+from luthier.core.identity import content_id
+from luthier.core.rows import Row, TokenRow
+from luthier.models.adapter import attach_lora
+from luthier.models.cache import ModelCache, default_cache_root
+from luthier.models.loading import load_model, load_tokenizer
+from luthier.models.sources import BaseFiles, find_base
+from luthier.models.template import ChatTemplate
+from luthier.pipeline.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Files, tokenizer and template of the base model; weights are loaded when they are needed."""
+
+    artefact: BaseModel
+    files: BaseFiles
+    tokenizer: Any
+    template: ChatTemplate
+    dtype: str
+
+    def load(self) -> Any:
+        """The model with its weights, frozen."""
+        return load_model(self.files, self.dtype)
+
+    def tokens(self, rows: Sequence[Row]) -> list[TokenRow]:
+        """Rows as token ids with their targets."""
+        return [self.template.encode(row) for row in rows]
+
+
+def open_base(project: Project) -> Base:
+    """Find, fetch and register the recipe's base model."""
+    cache = ModelCache(default_cache_root())
+    model = project.recipe.model
+    files = find_base(model.base, project.workspace.root, cache, project.reporter.say)
+    artefact = BaseModel(
+        id=content_id("base", files.digest), path=files.folder, summary={"name": files.name, "digest": files.digest}
+    )
+    project.registry.add(artefact)
+    tokenizer = load_tokenizer(files)
+    return Base(artefact, files, tokenizer, ChatTemplate(tokenizer, files.name), model.dtype)
+
+
+def with_adapter(project: Project, model: Any) -> Any:
+    """The model with the recipe's adapter, fresh and ready to train."""
+    adapter = project.recipe.adapter
+    return attach_lora(model, adapter.r, adapter.lora_alpha, adapter.target_modules, project.recipe.training.seed)

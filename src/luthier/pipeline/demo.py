@@ -1,0 +1,170 @@
+"""`luthier demo`: the whole cycle on the bundled sample data."""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import httpx
+
+from luthier.core.errors import LuthierError
+from luthier.core.progress import Reporter
+from luthier.core.workspace import RECIPE_NAME
+from luthier.evaluation import Assessment
+from luthier.pipeline.check import check
+from luthier.pipeline.evaluate import evaluate
+from luthier.pipeline.init import lay_out
+from luthier.pipeline.plan import plan
+from luthier.pipeline.prepare import prepare
+from luthier.pipeline.project import Project, open_project
+from luthier.pipeline.release import Promoted, promote
+from luthier.pipeline.serve import serving
+from luthier.pipeline.train import Trained, train
+from luthier.registry import render_lineage
+
+SAMPLE = ("samples", "alder_finch")
+QUESTIONS = 3
+ANSWER_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question over HTTP, and what base and tuned model answered."""
+
+    question: str
+    expected: str
+    base: str
+    tuned: str
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """All that the demo made and found."""
+
+    workspace: Path
+    base: Mapping[str, object]
+    tuned: Mapping[str, object]
+    verdict: str
+    train: Mapping[str, object] = field(repr=False)
+    asked: tuple[Asked, ...] = field(repr=False)
+    lineage: str = field(repr=False)
+    release: str | None
+    seconds: float
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "workspace": str(self.workspace),
+            "base": dict(self.base),
+            "tuned": dict(self.tuned),
+            "verdict": self.verdict,
+            "train": dict(self.train),
+            "release": self.release,
+            "asked": [
+                {"question": one.question, "expected": one.expected, "base": one.base, "tuned": one.tuned}
+                for one in self.asked
+            ],
+            "lineage": self.lineage.splitlines(),
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def demo(folder: str | Path, reporter: Reporter) -> Demo:
+    """Prepare, check, plan, train, evaluate, release, serve, ask, correct; in a new or existing workspace `folder`.
+
+    What stands in the folder from an earlier demo is used again; the sample's own files are never overwritten.
+    """
+    begin = time.monotonic()
+    copy_sample(Path(folder))
+    with open_project(folder, reporter=reporter) as project:
+        trained = _learn(project)
+        evaluated = evaluate(project, trained.run)
+        reporter.say(evaluated.report())
+        promoted = promote(project, trained.run) if evaluated.verdict == "pass" else None
+        reporter.say(_release_line(promoted, evaluated.verdict))
+        asked, lineage = _serve_and_ask(project, trained, evaluated.assessment)
+    assessment = evaluated.assessment
+    return Demo(
+        workspace=Path(folder),
+        base={"facts": assessment.reference_metrics["facts_recalled"].value},
+        tuned={"facts": assessment.metrics["facts_recalled"].value},
+        verdict=evaluated.verdict,
+        train=trained.to_json(),
+        asked=asked,
+        lineage=lineage,
+        release=promoted.release if promoted else None,
+        seconds=time.monotonic() - begin,
+    )
+
+
+def copy_sample(folder: Path) -> None:
+    """Put the sample's recipe, raw files and questions into a workspace; files that are there stay as they are."""
+    with as_file(files("luthier").joinpath(*SAMPLE)) as sample:
+        if not (folder / RECIPE_NAME).exists():
+            lay_out(folder, (sample / RECIPE_NAME).read_text(encoding="utf-8"))
+        for path in (*sorted((sample / "raw").iterdir()), sample / "golden.jsonl"):
+            target = folder / path.relative_to(sample)
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+
+
+def _learn(project: Project) -> Trained:
+    """From raw files to a run, telling what each stage found."""
+    say = project.reporter.say
+    say("1 of 6: preparing the data")
+    prepared = prepare(project)
+    say(f"  {prepared.report['read']} records read, {prepared.report['kept']} kept; dropped:")
+    for reason, count in prepared.reasons:
+        say(f"    {count} {reason}")
+    say("2 of 6: checking that the model is sound and can learn")
+    checked = check(project)
+    for finding in checked.findings:
+        say(f"  {finding.check}: {finding.verdict} ({finding.value:.3g}, limit {finding.limit:.3g}) {finding.advice}")
+    say("3 of 6: planning")
+    figures = plan(project).figures
+    say(
+        f"  about {figures.seconds.expected / 60:.1f} minutes ({figures.seconds.low / 60:.1f} to "
+        f"{figures.seconds.high / 60:.1f}), {figures.memory.total / 1e9:.1f} GB of memory. {figures.data.forecast}"
+    )
+    say("4 of 6: training")
+    trained = train(project)
+    say(
+        f"  {trained.figures['tokens']} tokens at {trained.figures['tokens_per_second']} tokens/s, "
+        f"loss {trained.figures['train_loss']:.3f}"
+    )
+    say("5 of 6: evaluating, the base model beside the tuned one")
+    return trained
+
+
+def _release_line(promoted: Promoted | None, verdict: str) -> str:
+    if promoted is None:
+        return f"6 of 6: the verdict is {verdict}, so nothing is released; serving the run by its id"
+    return f"6 of 6: released as {promoted.alias}; serving"
+
+
+def _serve_and_ask(project: Project, trained: Trained, assessment: Assessment) -> tuple[tuple[Asked, ...], str]:
+    """Start the API, ask base and tuned model over HTTP, file a correction; the answers and the lineage."""
+    name = project.recipe.name if project.registry.aliases() else trained.run
+    chosen = [pair[0] for pair in assessment.answers][:: max(1, len(assessment.answers) // QUESTIONS)][:QUESTIONS]
+    asked, last = [], ""
+    with serving(project) as url, httpx.Client(base_url=url, timeout=ANSWER_SECONDS) as client:
+        for score in chosen:
+            _, base = _ask(client, assessment.reference, score.question)
+            last, tuned = _ask(client, name, score.question)
+            asked.append(Asked(score.question, ", ".join(score.expected), base, tuned))
+        correction = f"{', '.join(chosen[-1].expected)}. Is there anything else that I can do for you?"
+        client.post("/v1/feedback", json={"id": last, "rating": "down", "correction": correction}).raise_for_status()
+    return tuple(asked), render_lineage(project.registry.lineage(last))
+
+
+def _ask(client: httpx.Client, model: str, question: str) -> tuple[str, str]:
+    """The response's id and the answer."""
+    body = {"model": model, "messages": [{"role": "user", "content": question}], "temperature": 0, "max_tokens": 96}
+    response = client.post("/v1/chat/completions", json=body)
+    if response.is_error:
+        raise LuthierError(f"the API answered {response.status_code}: {response.text}")
+    answer = json.loads(response.text)
+    return answer["id"], answer["choices"][0]["message"]["content"]

@@ -1,0 +1,151 @@
+"""`luthier evaluate`: a run measured beside what it would replace, and the verdict of the gates."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from luthier.core.artefacts import Artefact, Evaluation
+from luthier.core.files import atomic_directory
+from luthier.core.generation import Completion, GenerationRequest, complete
+from luthier.core.rows import TokenRow
+from luthier.evaluation import (
+    Assessment,
+    GoldenQuestion,
+    Measured,
+    RowLoss,
+    assess,
+    read_questions,
+    render_report,
+    score_answers,
+)
+from luthier.models.adapter import load_adapter
+from luthier.models.losses import RowsLoss
+from luthier.pipeline.base import Base, open_base
+from luthier.pipeline.engine import RunsGenerator, adapter_folder, conversation
+from luthier.pipeline.prepare import dataset_rows
+from luthier.pipeline.project import Project
+from luthier.pipeline.release import released
+
+QUESTIONS_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """An assessment of `run`, and where its report and answers lie."""
+
+    run: str
+    path: Path
+    assessment: Assessment = field(repr=False)
+    seconds: float
+
+    @property
+    def verdict(self) -> str:
+        return self.assessment.verdict
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            **self.assessment.to_json(),
+            "run": self.run,
+            "path": str(self.path),
+            "seconds": round(self.seconds, 2),
+        }
+
+    def report(self) -> str:
+        """The assessment for people, as Markdown."""
+        return render_report(self.assessment)
+
+
+def evaluate(project: Project, run: str | None = None) -> Evaluated:
+    """Measure a run (the latest if none is named) beside the released run, or the base model before any release.
+
+    Losses come from the run's own dataset, answers from the recipe's golden questions. Raises EvaluationError for
+    questions that cannot be read.
+    """
+    begin = time.monotonic()
+    settings = project.recipe.evaluation
+    with project.locked("evaluate"):
+        questions = read_questions(project.workspace.root / settings.questions) if settings.questions else []
+        candidate = project.registry.get(run, "run") if run else project.registry.latest("run")
+        base = open_base(project)
+        reference = _reference(project, candidate, base)
+        dataset = project.registry.get(candidate.parents[0], "dataset")
+        splits = {split: base.tokens(dataset_rows(project, dataset, split)) for split in ("validation", "test")}
+        models = [reference, candidate.id]
+        losses = {model: _losses(project, base, model, splits) for model in models}
+        answers = _answers(project, base, models, questions)
+        measured = [
+            Measured(
+                model, losses[model]["test"], losses[model]["validation"], score_answers(questions, answers[model])
+            )
+            for model in models
+        ]
+        assessment = assess(settings.gates, measured[1], measured[0])
+        path = _record(project, candidate, reference, assessment)
+    return Evaluated(candidate.id, path, assessment, time.monotonic() - begin)
+
+
+def _reference(project: Project, candidate: Artefact, base: Base) -> str:
+    """The run that the candidate would replace, or the base model."""
+    release = released(project)
+    replaced = release.parents[0] if release else base.artefact.id
+    return base.artefact.id if replaced == candidate.id else replaced
+
+
+def _losses(project: Project, base: Base, model: str, splits: dict[str, list[TokenRow]]) -> dict[str, list[RowLoss]]:
+    project.reporter.say(f"measuring the loss of {model}")
+    loaded: Any = base.load()
+    if model != base.artefact.id:
+        loaded = load_adapter(loaded, adapter_folder(project, model))
+    loss = RowsLoss(loaded)
+    return {
+        split: [RowLoss(row.row_id, row.loss_sum, row.target_tokens) for row in loss.row_losses(rows)]
+        for split, rows in splits.items()
+    }
+
+
+def _answers(
+    project: Project, base: Base, models: Sequence[str], questions: Sequence[GoldenQuestion]
+) -> dict[str, list[Completion]]:
+    """Greedy answers of each model to all questions, in their order."""
+    if not questions:
+        return {model: [] for model in models}
+    generator = RunsGenerator(project, base)
+    recipe = project.recipe
+    answers: dict[str, list[Completion]] = {model: [] for model in models}
+    for model in models:
+        for start in range(0, len(questions), QUESTIONS_AT_ONCE):
+            requests = [
+                GenerationRequest(
+                    model,
+                    conversation(recipe.data.system, {"role": "user", "content": question.question}),
+                    max_new_tokens=recipe.evaluation.max_new_tokens,
+                )
+                for question in questions[start : start + QUESTIONS_AT_ONCE]
+            ]
+            answers[model] += complete(generator, requests)
+            project.reporter.progress(f"asking {model}", len(answers[model]), len(questions))
+    return answers
+
+
+def _record(project: Project, candidate: Artefact, reference: str, assessment: Assessment) -> Path:
+    """Write report and answers, and register the evaluation. Its first parent is the run that it judges."""
+    folder = project.workspace.folder("evaluation", assessment.id)
+    with atomic_directory(folder) as partial:
+        (partial / "report.md").write_text(render_report(assessment), encoding="utf-8")
+        (partial / "evaluation.json").write_text(json.dumps(assessment.to_json(), indent=1), encoding="utf-8")
+        with (partial / "answers.jsonl").open("w", encoding="utf-8") as lines:
+            for answer in assessment.answers_json():
+                lines.write(json.dumps(answer, ensure_ascii=False) + "\n")
+    summary = assessment.to_json()
+    project.registry.add(
+        Evaluation(
+            id=assessment.id,
+            parents=(candidate.id, reference),
+            path=project.workspace.relative(folder),
+            summary=summary,
+        )
+    )
+    return folder

@@ -1,0 +1,76 @@
+"""`luthier registry`: what there is, what came from what, and what may go."""
+
+from dataclasses import dataclass
+
+from luthier.core.artefacts import Artefact
+from luthier.pipeline.project import Project
+from luthier.registry import Garbage, Lineage, collect_garbage, render_lineage
+from luthier.store import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An artefact as listings show it. `aliases` point to it; `created_at` in seconds since the epoch, UTC."""
+
+    artefact: Artefact
+    aliases: tuple[str, ...]
+    created_at: float
+    environment: dict[str, object] | None
+
+    def to_json(self) -> dict[str, object]:
+        artefact = self.artefact
+        return {
+            "id": artefact.id,
+            "kind": artefact.kind,
+            "aliases": list(self.aliases),
+            "created_at": self.created_at,
+            "parents": list(artefact.parents),
+            "path": None if artefact.path is None else str(artefact.path),
+            "summary": dict(artefact.summary),
+            "environment": self.environment,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    lineage: Lineage
+
+    def to_json(self) -> dict[str, object]:
+        return self.lineage.as_json()
+
+    def report(self) -> str:
+        """The graph as a tree, for people."""
+        return render_lineage(self.lineage)
+
+
+def list_artefacts(project: Project, kind: str | None = None) -> list[Listed]:
+    """All artefacts, or those of a kind, the latest first."""
+    return [_listed(project, entry) for entry in project.registry.list(kind)]
+
+
+def show_artefact(project: Project, reference: str) -> Listed:
+    """One artefact by id, alias or the beginning of its id."""
+    return _listed(project, project.registry.entry(reference))
+
+
+def lineage(project: Project, reference: str) -> Traced:
+    """Where an artefact or an answered request came from, and what came of it."""
+    return Traced(project.registry.lineage(reference))
+
+
+def remove_artefact(project: Project, reference: str) -> int:
+    """Delete an artefact that nothing depends on; the bytes freed."""
+    with project.locked("registry rm"):
+        return project.registry.remove(reference)
+
+
+def remove_garbage(project: Project) -> Garbage:
+    """Delete files that no artefact needs."""
+    with project.locked("registry gc"):
+        return collect_garbage(project.store, project.workspace)
+
+
+def _listed(project: Project, entry: Entry) -> Listed:
+    aliases = (alias.name for alias in project.registry.aliases().values() if alias.target == entry.artefact.id)
+    environment = None if entry.environment is None else dict(entry.environment)
+    return Listed(entry.artefact, tuple(aliases), entry.created_at, environment)

@@ -1,0 +1,76 @@
+"""`luthier release`: let the served name point to a run whose gate passed."""
+
+import time
+from dataclasses import dataclass
+
+from luthier.core.artefacts import Artefact, Release
+from luthier.core.errors import GateRefused
+from luthier.core.identity import content_id
+from luthier.pipeline.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    release: str
+    alias: str
+    run: str
+    evaluation: str
+    forced: str | None
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "release": self.release,
+            "alias": self.alias,
+            "run": self.run,
+            "evaluation": self.evaluation,
+            "forced": self.forced,
+        }
+
+
+def promote(project: Project, run: str | None = None, force: str | None = None) -> Promoted:
+    """Point the recipe's name to a run (the latest one if none is named).
+
+    Raises GateRefused (exit code 2) unless the run's latest evaluation passed; `force`, the reason why it is released
+    all the same, is recorded. A run without an evaluation is refused either way.
+    """
+    with project.locked("release"):
+        chosen = project.registry.get(run, "run") if run else project.registry.latest("run")
+        evaluation = latest_evaluation(project, chosen.id)
+        if evaluation is None:
+            raise GateRefused(f"{chosen.id} has no evaluation", allowed=f"run: luthier evaluate {chosen.id}")
+        verdict = str(evaluation.summary["verdict"])
+        if verdict != "pass" and not force:
+            raise GateRefused(
+                f"the verdict on {chosen.id} is {verdict}: {_reasons(evaluation)}",
+                allowed="a better run, or --force with a reason, which is recorded",
+            )
+        alias = project.recipe.name
+        summary = {"alias": alias, "verdict": verdict, "forced": force, "promoted_at": time.time()}
+        release = Release(
+            id=content_id("release", [chosen.id, evaluation.id, summary]),
+            parents=(chosen.id, evaluation.id),
+            summary=summary,
+        )
+        project.registry.add(release)
+        project.registry.set_alias(alias, release.id, force or f"the gates of {evaluation.id} passed")
+    return Promoted(release.id, alias, chosen.id, evaluation.id, force)
+
+
+def latest_evaluation(project: Project, run: str) -> Artefact | None:
+    """The evaluation of this run that was made last."""
+    for entry in project.registry.list("evaluation"):
+        if entry.artefact.parents[0] == run:
+            return entry.artefact
+    return None
+
+
+def released(project: Project) -> Artefact | None:
+    """The release that the recipe's name points to now; its first parent is the run."""
+    alias = project.registry.aliases().get(project.recipe.name)
+    return project.registry.get(alias.target, "release") if alias else None
+
+
+def _reasons(evaluation: Artefact) -> str:
+    gates = evaluation.summary["gates"]
+    assert isinstance(gates, list)
+    return "; ".join(gate["reason"] for gate in gates if gate["verdict"] != "pass")

@@ -1,0 +1,185 @@
+"""`luthier train`: a dataset and a base model to a run."""
+
+import json
+import resource
+import shutil
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from luthier.core.artefacts import Dataset, Run
+from luthier.core.errors import DatasetError, TrainingError
+from luthier.core.files import atomic_directory, write_text
+from luthier.core.identity import content_id, file_digest
+from luthier.kernels.allocator import keep_pages
+from luthier.models.adapter import save_adapter, trainable
+from luthier.models.losses import RowsLoss
+from luthier.pipeline.base import Base, open_base, with_adapter
+from luthier.pipeline.prepare import dataset_rows, find_dataset
+from luthier.pipeline.project import Project
+from luthier.registry import capture
+from luthier.training import Checkpoint, Schedule, Training, TrainingState, fit
+
+ADAPTER = "adapter"
+INPUTS = "inputs.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished run and its figures."""
+
+    run: str
+    path: Path
+    figures: Mapping[str, Any] = field(repr=False)
+
+    def to_json(self) -> dict[str, object]:
+        return {"run": self.run, "path": str(self.path), **self.figures}
+
+
+def train(project: Project, resume: bool = False) -> Trained:
+    """Train the recipe's adapter on its dataset.
+
+    An interrupted training stays in `.luthier/runs/NAME.partial`. `resume` goes on from its last checkpoint and is
+    refused where base model, dataset or recipe differ; without it the interrupted one is put aside and gets collected
+    by `luthier registry gc`. Raises DatasetError without a dataset, TrainingError where training cannot go on.
+    """
+    begin = time.monotonic()
+    keep_pages()
+    with project.locked("train"):
+        base = open_base(project)
+        dataset = find_dataset(project, base)
+        partial = _partial_folder(project, _inputs(project, base, dataset), resume)
+        training, model = _set_up(project, base, dataset)
+        if resume:
+            project.reporter.say(
+                f"going on from step {Checkpoint(partial).done_steps()} of {len(training.schedule.steps)}"
+            )
+        state = fit(training, Checkpoint(partial), resume, lambda state: _tell(project, training.schedule, state))
+        figures = _figures(training, state, time.monotonic() - begin)
+        return _finish(project, (base, dataset), partial, model, state, figures)
+
+
+def _set_up(project: Project, base: Base, dataset: Dataset) -> tuple[Training, Any]:
+    """Everything that the loop needs, and the model with its adapter."""
+    recipe = project.recipe
+    rows = base.tokens(dataset_rows(project, dataset, "train"))
+    if not sum(row.target_tokens for row in rows):
+        raise DatasetError("no training row has a token to learn", where=dataset.id)
+    model = with_adapter(project, base.load())
+    loss = RowsLoss(model)
+    schedule = Schedule.of(rows, recipe.training, recipe.data.max_length)
+    project.reporter.say(
+        f"{len(rows)} rows, {len(schedule.steps)} steps in {recipe.training.num_train_epochs} epochs, "
+        f"{sum(parameter.numel() for parameter in trainable(model).values()):,} weights train, "
+        f"fast path {loss.fast_path}"
+    )
+    validation = base.tokens(dataset_rows(project, dataset, "validation"))
+    return Training(loss, trainable(model), schedule, validation, recipe.training), model
+
+
+def _inputs(project: Project, base: Base, dataset: Dataset) -> dict[str, object]:
+    """All that decides the outcome of a training: what must be equal for a resume."""
+    recipe = project.recipe
+    return {
+        "base model": base.artefact.id,
+        "dataset": dataset.id,
+        "model.dtype": recipe.model.dtype,
+        "data.max_length": recipe.data.max_length,
+        **{f"adapter.{name}": value for name, value in recipe.adapter.model_dump(mode="json").items()},
+        **{f"training.{name}": value for name, value in recipe.training.model_dump(mode="json").items()},
+    }
+
+
+def _partial_folder(project: Project, inputs: Mapping[str, object], resume: bool) -> Path:
+    """The folder of the training in progress; the one to go on with, or a new one."""
+    runs = project.workspace.state / "runs"
+    folder = runs / f"{content_id('training', inputs)}.partial"
+    if resume:
+        if not Checkpoint(folder).path.is_file():
+            raise TrainingError(f"there is nothing to resume: {_why_not(runs, inputs)}", where=str(runs))
+        return folder
+    if folder.exists():
+        put_aside = folder.with_suffix(".abandoned")
+        shutil.rmtree(put_aside, ignore_errors=True)
+        folder.rename(put_aside)
+        project.reporter.say(f"starting anew; the interrupted training is in {put_aside.name}")
+    folder.mkdir(parents=True)
+    write_text(folder / INPUTS, json.dumps(inputs, indent=1))
+    return folder
+
+
+def _why_not(runs: Path, inputs: Mapping[str, object]) -> str:
+    """How the interrupted trainings that there are differ from this one."""
+    for other in sorted(runs.glob(f"*.partial/{INPUTS}"), key=lambda path: path.stat().st_mtime, reverse=True):
+        theirs = json.loads(other.read_text(encoding="utf-8"))
+        differing = sorted(name for name in {*inputs, *theirs} if inputs.get(name) != theirs.get(name))
+        return f"the interrupted training has another {', '.join(differing)}"
+    return "no training was interrupted"
+
+
+def _tell(project: Project, schedule: Schedule, state: TrainingState) -> None:
+    total = len(schedule.steps)
+    left = (schedule.tokens - state.tokens) / state.tokens_per_second
+    loss = state.train_curve[-1]["loss"] if state.train_curve else float("nan")
+    detail = f"loss {loss:.3f}, {state.tokens_per_second:,.0f} tokens/s, {left / 60:.1f} min left"
+    if state.validation_curve:
+        detail += f", validation loss {state.validation_curve[-1]['loss']:.3f}"
+    project.reporter.progress("training", total if state.stopped_early else state.step, total, detail)
+
+
+def _figures(training: Training, state: TrainingState, seconds: float) -> dict[str, object]:
+    """What `train --json` prints, beside the run. `train_loss` is the mean over the last epoch."""
+    last_epoch = [point["loss"] for point in state.train_curve[-training.schedule.steps_per_epoch :]]
+    kept_best = training.settings.load_best_model_at_end
+    last = state.validation_curve[-1]["loss"] if state.validation_curve else None
+    state_of_path, _, reason = training.loss.fast_path.partition(": ")
+    return {
+        "rows": len({row.id for step in training.schedule.steps for batch in step for row in batch}),
+        "steps": state.step,
+        "tokens": state.tokens,
+        "target_tokens": state.target_tokens,
+        "tokens_per_second": round(state.tokens_per_second, 1),
+        "fast_path": state_of_path,
+        "fast_path_reason": reason or None,
+        "train_loss": statistics.fmean(last_epoch) if last_epoch else None,
+        "validation_loss": state.best_loss if kept_best else last,
+        "kept_step": state.best_step if kept_best else state.step,
+        "stopped_early": state.stopped_early,
+        "skipped_steps": state.skipped_steps,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "seconds": round(seconds, 2),
+    }
+
+
+def _finish(
+    project: Project,
+    parents: tuple[Base, Dataset],
+    partial: Path,
+    model: Any,
+    state: TrainingState,
+    figures: Mapping[str, object],
+) -> Trained:
+    """Write the run's folder, register it, and remove the folder of the training in progress."""
+    base, dataset = parents
+    save_adapter(model, partial / ADAPTER, base.files.name)
+    inputs = json.loads((partial / INPUTS).read_text(encoding="utf-8"))
+    run = content_id("run", [inputs, file_digest([partial / ADAPTER / "adapter_model.safetensors"])])
+    target = project.workspace.folder("run", run)
+    with atomic_directory(target) as folder:
+        shutil.copytree(partial / ADAPTER, folder / ADAPTER)
+        curves = {"train": state.train_curve, "validation": state.validation_curve}
+        (folder / "curves.json").write_text(json.dumps(curves, indent=1), encoding="utf-8")
+        (folder / "run.json").write_text(json.dumps({"run": run, **figures}, indent=1), encoding="utf-8")
+        recipe = yaml.safe_dump(project.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+        (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
+    path = project.workspace.relative(target)
+    summary = {**figures, "base": base.artefact.id}
+    artefact = Run(id=run, parents=(dataset.id, base.artefact.id), path=path, summary=summary)
+    project.registry.add(artefact, capture(project.workspace.root))
+    shutil.rmtree(partial)
+    return Trained(run, target, figures)

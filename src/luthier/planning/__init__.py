@@ -1,0 +1,24 @@
+"""Memory, time, cost and data need of a training: arithmetic on numbers that are passed in."""
+
+from luthier.planning.duration import Range, Schedule, measured_speed, training_cost, training_seconds
+from luthier.planning.estimate import Machine, PlanFigures, TrainingSetup, estimate
+from luthier.planning.memory import MemoryEstimate, ModelShape, estimate_memory, lora_parameters
+from luthier.planning.sufficiency import DataNeed, forecast_data
+
+__all__ = [
+    "DataNeed",
+    "Machine",
+    "MemoryEstimate",
+    "ModelShape",
+    "PlanFigures",
+    "Range",
+    "Schedule",
+    "TrainingSetup",
+    "estimate",
+    "estimate_memory",
+    "forecast_data",
+    "lora_parameters",
+    "measured_speed",
+    "training_cost",
+    "training_seconds",
+]

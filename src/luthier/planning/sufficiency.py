@@ -1,0 +1,55 @@
+"""Whether there is enough data, by a rule of thumb that an evaluation overrules.
+
+The numbers behind it:
+- From 50 to 100 rows a change is seen at all (OpenAI, fine-tuning guide); 1,000 good rows teach tone and format
+  (Zhou et al. 2023, LIMA).
+- About 36 readings of a fact, 6 wordings in 6 epochs, let a 135M model recall 80 % of 100 facts on unseen phrasings
+  with LoRA r=16 (our own trial).
+- Repeats up to 4 epochs teach almost as much as new rows, beyond 16 next to nothing
+  (Muennighoff et al. 2023, Scaling Data-Constrained Language Models).
+"""
+
+import math
+from dataclasses import dataclass
+
+MIN_ROWS = 50
+MIN_ROW_READINGS = 1000
+READINGS_PER_FACT = 36
+MAX_USEFUL_EPOCHS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class DataNeed:
+    """`enough` by the rule of thumb, and in words what to expect."""
+
+    enough: bool
+    forecast: str
+
+    def to_json(self) -> dict[str, object]:
+        return {"enough": self.enough, "forecast": self.forecast}
+
+
+def forecast_data(rows: int, target_tokens: int, num_train_epochs: int) -> DataNeed:
+    """Judge a training split by its rows, the target tokens in them and how often each row is read (the epochs)."""
+    readings = rows * num_train_epochs
+    size = f"{rows:,} training rows ({target_tokens:,} target tokens), each read {num_train_epochs} times"
+    wordings = math.ceil(READINGS_PER_FACT / num_train_epochs)
+    closing = (
+        f"A fact is recalled well once it was read about {READINGS_PER_FACT} times: "
+        f"here, when it stands in {wordings} or more rows in different words. "
+        "This is a rule of thumb; what was learned, only `luthier evaluate` can say."
+    )
+    if not target_tokens:
+        return DataNeed(False, f"{size}: there is nothing to learn, because no row has an answer.")
+    if rows < MIN_ROWS:
+        return DataNeed(False, f"{size}: too few to expect much, at least {MIN_ROWS} rows are needed. {closing}")
+    if readings < MIN_ROW_READINGS:
+        epochs = math.ceil(MIN_ROW_READINGS / rows)
+        return DataNeed(
+            False,
+            f"{size}: tone may change, facts will hardly stick before {MIN_ROW_READINGS:,} readings. "
+            f"Add rows or set training.num_train_epochs to {epochs}. {closing}",
+        )
+    if num_train_epochs > MAX_USEFUL_EPOCHS:
+        return DataNeed(True, f"{size}: beyond {MAX_USEFUL_EPOCHS} times a row teaches next to nothing more. {closing}")
+    return DataNeed(True, f"{size}: enough to learn tone and format. {closing}")

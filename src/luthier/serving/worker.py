@@ -1,0 +1,197 @@
+"""One thread that generates, and the bounded queue of requests in front of it."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from collections.abc import Generator as Stream
+from contextlib import closing
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Self
+
+from luthier.core.errors import TemplateError
+from luthier.core.generation import FinishReason, GenerationEvent, GenerationRequest, Generator
+from luthier.serving.api_error import ApiError, internal_error, not_running, queue_full
+
+STOP_SECONDS = 5.0
+"""How long a stopping worker waits for the piece of text that is being generated."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a request. Times in seconds since it was asked."""
+
+    status: int
+    answer: str = ""
+    finish_reason: FinishReason | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    first_token_seconds: float | None = None
+    seconds: float = 0.0
+
+
+class Job:
+    """One request on its way through the worker. Made on the event loop that reads its events.
+
+    `on_end` is called exactly once, before the last event or the error is delivered, from any thread.
+    """
+
+    def __init__(self, request: GenerationRequest, on_end: Callable[[Outcome], None]) -> None:
+        self.request = request
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._deliveries: asyncio.Queue[GenerationEvent | ApiError] = asyncio.Queue()
+        self._asked = time.monotonic()
+        self._text: list[str] = []
+        self._first_token_seconds: float | None = None
+        self._ending = threading.Lock()
+        self._ended = False
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    async def events(self) -> AsyncIterator[GenerationEvent]:
+        """Pieces of the answer, the last with its finish reason. Raises ApiError if it fails or is cancelled."""
+        while True:
+            delivery = await self._deliveries.get()
+            if isinstance(delivery, ApiError):
+                raise delivery
+            yield delivery
+            if delivery.finish_reason is not None:
+                return
+
+    def take(self, event: GenerationEvent) -> None:
+        """Note one event of the generator and hand it on."""
+        if event.text:
+            self._text.append(event.text)
+            if self._first_token_seconds is None:
+                self._first_token_seconds = self._elapsed()
+        if event.finish_reason is None:
+            self._deliver(event)
+        else:
+            self._end(HTTPStatus.OK, event, event)
+
+    def fail(self, error: ApiError) -> None:
+        """End the request with an error, at once, unless it has ended already."""
+        self._end(error.status_code, error)
+
+    def _end(self, status: int, delivery: GenerationEvent | ApiError, last: GenerationEvent | None = None) -> None:
+        with self._ending:
+            if self._ended:
+                return
+            self._ended = True
+        self._on_end(
+            Outcome(
+                status=int(status),
+                answer="".join(self._text),
+                finish_reason=last.finish_reason if last else None,
+                prompt_tokens=last.prompt_tokens if last else 0,
+                completion_tokens=last.completion_tokens if last else 0,
+                first_token_seconds=self._first_token_seconds,
+                seconds=self._elapsed(),
+            )
+        )
+        self._deliver(delivery)
+
+    def _deliver(self, delivery: GenerationEvent | ApiError) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._deliveries.put_nowait, delivery)
+        except RuntimeError:
+            logger.info("a piece of an answer came after the server had ended")
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._asked
+
+
+class GenerationWorker:
+    """Runs jobs one after the other in a thread, from `with` to its end."""
+
+    def __init__(self, generator: Generator, queue_limit: int) -> None:
+        self._generator = generator
+        self._queue_limit = queue_limit
+        self._waiting: deque[Job] = deque()
+        self._running: Job | None = None
+        self._open = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, name="luthier-generation", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._open = True
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
+        self.cancel_all(not_running())
+        self._thread.join(STOP_SECONDS)
+        if self._thread.is_alive():
+            logger.warning("the generator did not stop within %g seconds", STOP_SECONDS)
+
+    @property
+    def ready(self) -> bool:
+        return self._open and self._thread.is_alive()
+
+    def submit(self, job: Job) -> None:
+        """Put a job behind those that wait. Raises ApiError: 429 when too many wait, 503 when the worker is stopped."""
+        with self._changed:
+            if not self.ready:
+                raise not_running()
+            if len(self._waiting) + (self._running is not None) > self._queue_limit:
+                raise queue_full(self._queue_limit)
+            self._waiting.append(job)
+            self._changed.notify_all()
+
+    def cancel(self, job: Job, error: ApiError) -> None:
+        """End a job with `error` now, if it has not ended. The generator is left after the piece in the making."""
+        with self._changed:
+            if job in self._waiting:
+                self._waiting.remove(job)
+        job.fail(error)
+
+    def cancel_all(self, error: ApiError) -> None:
+        with self._changed:
+            jobs = [*self._waiting, *([self._running] if self._running else [])]
+        for job in jobs:
+            self.cancel(job, error)
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            _run(self._generator, job)
+
+    def _next(self) -> Job | None:
+        """The job that has waited longest, None when the worker stops."""
+        with self._changed:
+            self._running = None
+            self._changed.wait_for(lambda: self._waiting or not self._open)
+            self._running = self._waiting.popleft() if self._waiting else None
+            return self._running
+
+
+def _run(generator: Generator, job: Job) -> None:
+    """Generate one answer. Whatever happens, the job ends and the thread goes on."""
+    try:
+        with closing(_stream(generator, job.request)) as events:
+            for event in events:
+                if not job.ended:
+                    job.take(event)
+                if job.ended:
+                    return
+        raise RuntimeError("the generator ended without a finish reason")
+    except TemplateError as error:
+        job.fail(ApiError(HTTPStatus.BAD_REQUEST, str(error), param="messages", code="invalid_messages"))
+    except Exception:
+        logger.exception("generation failed")
+        job.fail(internal_error())
+
+
+def _stream(generator: Generator, request: GenerationRequest) -> Stream[GenerationEvent, None, None]:
+    """The generator's events as something that can be closed, which closes them too."""
+    yield from generator.stream([request])

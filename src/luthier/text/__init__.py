@@ -1,0 +1,25 @@
+"""Pure functions on strings."""
+
+from luthier.text.facts import Fact, extract_facts, recalls, wrong_facts
+from luthier.text.html import has_html, html_to_text
+from luthier.text.mail import cut_mail
+from luthier.text.normalise import normalise
+from luthier.text.overlap import jaccard, ngrams, words
+from luthier.text.redact import Redaction, luhn, redact
+
+__all__ = [
+    "Fact",
+    "Redaction",
+    "cut_mail",
+    "extract_facts",
+    "has_html",
+    "html_to_text",
+    "jaccard",
+    "luhn",
+    "ngrams",
+    "normalise",
+    "recalls",
+    "redact",
+    "words",
+    "wrong_facts",
+]

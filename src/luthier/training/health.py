@@ -1,0 +1,109 @@
+"""Is a model sound, and can it learn? Measured before hours are spent."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from luthier.core.rows import TokenRow
+from luthier.models.batch import FlatBatch
+from luthier.models.losses import RowsLoss
+
+Verdict = Literal["pass", "warn", "fail"]
+
+OVERFIT_ROWS = 8
+OVERFIT_STEPS = 60
+OVERFIT_LEARNING_RATE = 2e-3
+OVERFIT_SHARE = 0.25
+"""Eight rows count as learnt when their loss falls to this share of its first value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing checked: its value beside its limit, and what to do when it is not well."""
+
+    check: str
+    verdict: Verdict
+    value: float
+    limit: float
+    advice: str
+
+
+def check_health(
+    loss: RowsLoss,
+    parameters: Mapping[str, nn.Parameter],
+    rows: Sequence[TokenRow],
+    vocabulary: int,
+    on_step: Callable[[int, int], None],
+) -> list[Finding]:
+    """Findings about first loss, gradients, and whether eight rows can be learnt by heart.
+
+    `rows` are training rows, at least one; `vocabulary` the number of tokens. The parameters that train are changed:
+    give a model made for this check.
+    """
+    few = sorted(rows, key=len)[len(rows) // 2 :][:OVERFIT_ROWS]
+    batch = FlatBatch.of(few)
+    findings = [_first_loss(loss, batch, vocabulary)]
+    if findings[0].verdict == "fail":
+        return findings
+    findings.append(_gradients(loss, parameters, batch))
+    findings.append(_overfit(loss, parameters, batch, on_step))
+    return findings
+
+
+def overall(findings: Sequence[Finding]) -> Verdict:
+    """The worst verdict of all."""
+    verdicts = {finding.verdict for finding in findings}
+    return "fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "pass"
+
+
+def _first_loss(loss: RowsLoss, batch: FlatBatch, vocabulary: int) -> Finding:
+    """An untrained guess over V tokens costs ln V nats a token; a pretrained model must do better."""
+    with torch.no_grad():
+        value = float(loss.loss_sum(batch)) / batch.target_tokens
+    limit = math.log(vocabulary)
+    if not math.isfinite(value):
+        return Finding("first_loss", "fail", value, limit, "the loss is not finite: the weights are damaged")
+    if value >= limit:
+        return Finding("first_loss", "fail", value, limit, "no better than guessing: wrong tokenizer or empty weights")
+    if value > 0.7 * limit:
+        return Finding("first_loss", "warn", value, limit, "high for a pretrained model: is this the right template?")
+    return Finding("first_loss", "pass", value, limit, "")
+
+
+def _gradients(loss: RowsLoss, parameters: Mapping[str, nn.Parameter], batch: FlatBatch) -> Finding:
+    """The largest gradient norm among the parameters: neither zero nor beyond all bounds."""
+    total = loss.loss_sum(batch) / batch.target_tokens
+    gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
+    largest = max((float(gradient.norm()) for gradient in gradients if gradient is not None), default=0.0)
+    if not math.isfinite(largest) or largest > 1e4:
+        return Finding("gradient", "fail", largest, 1e4, "gradients explode: lower the learning rate, or use float32")
+    if largest < 1e-7:
+        return Finding("gradient", "fail", largest, 1e-7, "no gradient reaches the weights that train")
+    return Finding("gradient", "pass", largest, 1e4, "")
+
+
+def _overfit(
+    loss: RowsLoss, parameters: Mapping[str, nn.Parameter], batch: FlatBatch, on_step: Callable[[int, int], None]
+) -> Finding:
+    """Train on the same few rows until their loss has fallen far enough, or the steps run out."""
+    optimizer = torch.optim.AdamW(parameters.values(), lr=OVERFIT_LEARNING_RATE, weight_decay=0.0)
+    first = value = 0.0
+    for step in range(OVERFIT_STEPS):
+        current = loss.loss_sum(batch) / batch.target_tokens
+        value = current.item()
+        first = first or value
+        on_step(step, OVERFIT_STEPS)
+        if value <= OVERFIT_SHARE * first:
+            break
+        current.backward()
+        nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    on_step(OVERFIT_STEPS, OVERFIT_STEPS)
+    learnt = value <= OVERFIT_SHARE * first
+    advice = "" if learnt else "eight rows could not be learnt by heart: raise adapter.r, or check the rows' targets"
+    return Finding("overfit_rows", "pass" if learnt else "fail", value, OVERFIT_SHARE * first, advice)

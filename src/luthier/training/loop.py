@@ -1,0 +1,142 @@
+"""The training loop. Methods differ only in which parameters train; this file does not know them."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from luthier.core.errors import TrainingError
+from luthier.core.recipe import TrainingSection
+from luthier.core.rows import TokenRow
+from luthier.models.batch import FlatBatch
+from luthier.models.losses import RowsLoss
+from luthier.training.checkpoint import Checkpoint
+from luthier.training.schedule import Schedule, Step
+from luthier.training.state import TrainingState
+
+ADAM_BETAS = (0.9, 0.99)
+MOST_SKIPPED_IN_A_ROW = 10
+
+OnStep = Callable[[TrainingState], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a training is made of, all of it decided beforehand."""
+
+    loss: RowsLoss
+    parameters: Mapping[str, nn.Parameter]
+    schedule: Schedule
+    validation_rows: Sequence[TokenRow]
+    settings: TrainingSection
+
+
+def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnStep) -> TrainingState:
+    """Train, and leave the weights of the best validation loss (or the last, as the settings say) in the parameters.
+
+    A checkpoint is written at the start, every `save_seconds`, at every validation and when interrupted.
+    """
+    settings, schedule = training.settings, training.schedule
+    parameters = list(training.parameters.values())
+    optimizer = torch.optim.AdamW(parameters, betas=ADAM_BETAS, weight_decay=settings.weight_decay)
+    state, best = TrainingState(), _copy(training.parameters)
+    if resume:
+        state, best = checkpoint.load(training.parameters, optimizer)
+
+    def save() -> float:
+        checkpoint.save(state, training.parameters, best, optimizer)
+        return time.monotonic()
+
+    saved = save()
+    try:
+        while state.step < len(schedule.steps) and not state.stopped_early:
+            begin = time.monotonic()
+            _set_learning_rate(optimizer, schedule.learning_rate_at(state.step))
+            _step(training, optimizer, schedule.steps[state.step], state)
+            state.loop_seconds += time.monotonic() - begin
+            if _validation_is_due(state, training):
+                if _validate(training, state):
+                    best = _copy(training.parameters)
+                saved = save()
+            elif time.monotonic() - saved > settings.save_seconds:
+                saved = save()
+            on_step(state)
+    except KeyboardInterrupt:
+        save()
+        raise
+    if settings.load_best_model_at_end:
+        _restore(training.parameters, best)
+    return state
+
+
+def _step(training: Training, optimizer: torch.optim.AdamW, batches: Step, state: TrainingState) -> None:
+    """One optimiser step; the loss is the mean over all target tokens of all its micro-batches."""
+    flat = [FlatBatch.of(rows) for rows in batches]
+    target_tokens = sum(batch.target_tokens for batch in flat)
+    total = 0.0
+    for batch in flat:
+        loss = training.loss.loss_sum(batch) / target_tokens
+        loss.backward()
+        total += loss.item()
+    norm = float(nn.utils.clip_grad_norm_(list(training.parameters.values()), training.settings.max_grad_norm))
+    if math.isfinite(norm) and math.isfinite(total):
+        optimizer.step()
+        point = {"step": state.step + 1, "loss": total, "gradient_norm": norm}
+        state.train_curve.append(point | {"learning_rate": optimizer.param_groups[0]["lr"]})
+    else:
+        _count_skipped(state)
+    optimizer.zero_grad(set_to_none=True)
+    state.step += 1
+    state.tokens += sum(batch.tokens for batch in flat)
+    state.target_tokens += target_tokens
+
+
+def _count_skipped(state: TrainingState) -> None:
+    """A step whose loss or gradient is not finite changes no weight; many in a row mean that training diverged."""
+    state.skipped_steps += 1
+    last = state.train_curve[-1]["step"] if state.train_curve else 0
+    if state.step + 1 - last >= MOST_SKIPPED_IN_A_ROW:
+        raise TrainingError(
+            f"{MOST_SKIPPED_IN_A_ROW} steps in a row had no finite loss",
+            where=f"step {state.step + 1}",
+            allowed="lower training.learning_rate, or set model.dtype: float32",
+        )
+
+
+def _validation_is_due(state: TrainingState, training: Training) -> bool:
+    last = state.step == len(training.schedule.steps)
+    return last or state.step % training.settings.eval_steps == 0
+
+
+def _validate(training: Training, state: TrainingState) -> bool:
+    """Measure the validation loss; whether it is the best so far. Without validation rows the last weights count."""
+    if not training.validation_rows:
+        state.best_step = state.step
+        return True
+    losses = training.loss.row_losses(training.validation_rows)
+    loss = sum(row.loss_sum for row in losses) / sum(row.target_tokens for row in losses)
+    state.validation_curve.append({"step": state.step, "loss": loss})
+    if state.best_loss is None or loss < state.best_loss:
+        state.best_loss, state.best_step, state.validations_since_best = loss, state.step, 0
+        return True
+    state.validations_since_best += 1
+    patience = training.settings.early_stopping_patience
+    state.stopped_early = patience is not None and state.validations_since_best >= patience
+    return False
+
+
+def _set_learning_rate(optimizer: torch.optim.AdamW, learning_rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+
+
+def _copy(parameters: Mapping[str, nn.Parameter]) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in parameters.items()}
+
+
+def _restore(parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, torch.Tensor]) -> None:
+    for name, parameter in parameters.items():
+        parameter.data.copy_(tensors[name])

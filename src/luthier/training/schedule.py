@@ -1,0 +1,60 @@
+"""What happens at each optimiser step: which rows, and which learning rate."""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from luthier.core.recipe import TrainingSection
+from luthier.core.rows import TokenRow
+from luthier.training.packing import pack
+
+Step = tuple[tuple[TokenRow, ...], ...]
+"""The rows of each forward pass (micro-batch) of one optimiser step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """All optimiser steps of a training: a function of rows, settings and seed alone, so that a resume repeats it."""
+
+    steps: tuple[Step, ...]
+    steps_per_epoch: int
+    learning_rate: float
+    warmup_steps: int
+
+    @classmethod
+    def of(cls, rows: Sequence[TokenRow], settings: TrainingSection, capacity: int) -> "Schedule":
+        """`capacity` is the size of a pack in tokens; no row may be longer."""
+        steps: list[Step] = []
+        for epoch in range(settings.num_train_epochs):
+            steps += _epoch(rows, settings, capacity, random.Random(f"{settings.seed}/{epoch}"))
+        warmup = max(1, round(settings.warmup_ratio * len(steps)))
+        return cls(tuple(steps), len(steps) // settings.num_train_epochs, settings.learning_rate, warmup)
+
+    def learning_rate_at(self, step: int) -> float:
+        """Linear warm-up to the peak, then half a cosine down towards zero at the end. Steps count from 0."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        rest = (step - self.warmup_steps) / max(1, len(self.steps) - self.warmup_steps)
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * rest))
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(row) for step in self.steps for batch in step for row in batch)
+
+
+def _epoch(rows: Sequence[TokenRow], settings: TrainingSection, capacity: int, order: random.Random) -> list[Step]:
+    """The steps of one epoch: rows shuffled, packed, packs shuffled, dealt into micro-batches and steps."""
+    shuffled = list(rows)
+    order.shuffle(shuffled)
+    if settings.packing:
+        packs = [tuple(shuffled[row] for row in rows) for rows in pack([len(row) for row in shuffled], capacity)]
+        order.shuffle(packs)
+    else:
+        packs = [(row,) for row in shuffled]
+    size = settings.per_device_train_batch_size
+    batches = [
+        tuple(row for pack_ in packs[start : start + size] for row in pack_) for start in range(0, len(packs), size)
+    ]
+    accumulate = settings.gradient_accumulation_steps
+    return [tuple(batches[start : start + accumulate]) for start in range(0, len(batches), accumulate)]

@@ -1,0 +1,25 @@
+"""Counters and curves of a training in progress; plain values only, since checkpoints hold them as JSON."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """`step` optimiser steps are done. Curves are lists of {"step", "loss", ...}; losses in nats per target token."""
+
+    step: int = 0
+    tokens: int = 0
+    target_tokens: int = 0
+    loop_seconds: float = 0.0
+    """Time in steps alone: validation and saving left out."""
+    skipped_steps: int = 0
+    best_step: int = 0
+    best_loss: float | None = None
+    validations_since_best: int = 0
+    stopped_early: bool = False
+    train_curve: list[dict[str, float]] = field(default_factory=list)
+    validation_curve: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def tokens_per_second(self) -> float:
+        return self.tokens / self.loop_seconds if self.loop_seconds else 0.0

@@ -1,0 +1,45 @@
+import pytest
+
+from luthier.core.generation import Completion
+from luthier.evaluation.facts import score_answer, score_answers
+from luthier.evaluation.questions import GoldenQuestion
+
+QUESTION = GoldenQuestion(
+    "What does delivery cost and when does it come, for an order of €30?", ("€6.50", "4 working days")
+)
+
+
+def completion(text, finish_reason="stop"):
+    return Completion(text, finish_reason, prompt_tokens=9, completion_tokens=9)
+
+
+def test_recalled_needs_every_fact():
+    whole = score_answer(QUESTION, completion("It costs 6,50 € and takes four business days."))
+    part = score_answer(QUESTION, completion("It costs 6,50 €."))
+    assert (whole.recalled, part.recalled) == (True, False)
+    assert whole.wrong == part.wrong == ()
+
+
+def test_wrong_facts_are_counted_beside_the_right_ones():
+    score = score_answer(QUESTION, completion("Orders of €30 cost €6.50 or €9 and take 4 working days, at 8 am."))
+    assert score.recalled
+    assert score.wrong == ("9.00 EUR",)
+
+
+def test_an_answer_cut_off_never_stopped():
+    assert score_answer(QUESTION, completion("and and and", "length")).never_stopped
+    assert not score_answer(QUESTION, completion("", "stop")).never_stopped
+
+
+def test_answers_keep_the_order_of_their_questions():
+    other = GoldenQuestion("Who brings it?", ("Nordway",))
+    scores = score_answers([QUESTION, other], [completion("No idea."), completion("Nordway does.")])
+    assert [(score.question, score.recalled) for score in scores] == [
+        (QUESTION.question, False),
+        (other.question, True),
+    ]
+
+
+def test_an_answer_too_few_is_a_bug():
+    with pytest.raises(ValueError, match="zip"):
+        score_answers([QUESTION], [])

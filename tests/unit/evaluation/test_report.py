@@ -1,0 +1,58 @@
+from luthier.core.recipe import GatesSection
+from luthier.evaluation.assessment import assess
+from luthier.evaluation.facts import AnswerScore
+from luthier.evaluation.gates import Measured
+from luthier.evaluation.losses import RowLoss
+from luthier.evaluation.report import choose_examples, render_report
+
+
+def answer(number, recalled, wrong=(), text="Some answer."):
+    return AnswerScore(f"Question {number}?", ("€14",), text, recalled, wrong, not recalled)
+
+
+def test_the_report_has_the_verdict_first_and_figures_side_by_side():
+    rows = [RowLoss(f"row-{index}", 10.0, 10) for index in range(20)]
+    worse = [RowLoss(f"row-{index}", 30.0, 10) for index in range(20)]
+    base = Measured("base-1", test=worse, answers=[answer(1, False, ("9.00 EUR",), "It is\n€9.")])
+    report = render_report(assess(GatesSection(), Measured("run-1", rows, answers=[answer(1, True)]), base))
+    lines = report.splitlines()
+    assert lines[:3] == [
+        "# Evaluation of run-1",
+        "",
+        "**INCONCLUSIVE: there is not enough evidence to release this run.**",
+    ]
+    row = next(line for line in lines if line.startswith("| test loss"))
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        "test loss (nats per token)",
+        "1.000 [1.000, 1.000]",
+        "3.000 [3.000, 3.000]",
+    ]
+    assert "**Question 1?** (expected: €14)" in lines
+    assert "- base-1: It is €9. (not recalled; wrong: 9.00 EUR; never stopped)" in lines
+    assert "## Wrong answers" not in lines
+
+
+def test_without_any_measurement_the_report_still_says_why():
+    report = render_report(assess(GatesSection(), Measured("run-1"), Measured("base-1")))
+    assert "no test rows" in report
+    assert "## Figures" not in report
+
+
+def test_long_answers_are_cut():
+    pair = [answer(1, True, text="word " * 200)]
+    report = render_report(assess(GatesSection(loss=None), Measured("r", answers=pair), Measured("b", answers=pair)))
+    assert max(map(len, report.splitlines())) < 260
+    assert "…" in report
+
+
+def test_examples_show_gains_first_and_losses_first():
+    pairs = [
+        (answer(1, True), answer(1, True)),
+        (answer(2, True), answer(2, False)),
+        (answer(3, False), answer(3, False)),
+        (answer(4, False, ("9.00 EUR",)), answer(4, False)),
+        (answer(5, False), answer(5, True)),
+    ]
+    right, wrong = choose_examples(pairs, 2)
+    assert [pair[0].question for pair in right] == ["Question 2?", "Question 1?"]
+    assert [pair[0].question for pair in wrong] == ["Question 5?", "Question 4?"]

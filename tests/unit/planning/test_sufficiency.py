@@ -1,0 +1,25 @@
+import pytest
+
+from luthier.planning.sufficiency import forecast_data
+
+
+@pytest.mark.parametrize(
+    ("rows", "target_tokens", "epochs", "enough", "words"),
+    [
+        (600, 20_000, 6, True, "stands in 6 or more rows"),
+        (49, 20_000, 100, False, "at least 50 rows"),
+        (100, 4_000, 3, False, "set training.num_train_epochs to 10"),
+        (100, 4_000, 10, True, "enough to learn tone"),
+        (100, 4_000, 17, True, "next to nothing more"),
+        (600, 0, 6, False, "no row has an answer"),
+    ],
+)
+def test_forecast(rows, target_tokens, epochs, enough, words):
+    need = forecast_data(rows, target_tokens, epochs)
+    assert need.enough is enough
+    assert words in need.forecast
+    assert f"{rows:,} training rows ({target_tokens:,} target tokens), each read {epochs} times" in need.forecast
+
+
+def test_the_forecast_calls_itself_a_rule_of_thumb():
+    assert "rule of thumb" in forecast_data(600, 20_000, 6).forecast

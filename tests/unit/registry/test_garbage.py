@@ -1,0 +1,77 @@
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from luthier.core.artefacts import Run, Source
+from luthier.core.files import atomic_directory
+from luthier.core.workspace import Workspace
+from luthier.registry import Registry, collect_garbage
+from luthier.store import Store
+
+RUN = Run(id="run-abcdefabcdef", path=Path(".luthier/runs/run-abcdefabcdef"))
+
+
+def fill(folder: Path, size: int = 10) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "weights").write_bytes(b"x" * size)
+    return folder
+
+
+def test_only_what_no_row_names_is_removed(registry: Registry, store: Store, workspace: Workspace) -> None:
+    registry.add(RUN)
+    registry.add(Source(id="source-1", path=Path("raw/tickets.csv")))
+    kept = [
+        fill(workspace.folder("run", RUN.id)),
+        fill(workspace.folder("source", "source-1")),
+        fill(workspace.state / "cache" / "anything"),
+        fill(workspace.root / "raw"),
+    ]
+    orphan = fill(workspace.folder("dataset", "dataset-0"), size=700)
+    (orphan / "inner").mkdir()
+    (orphan / "inner" / "ledger").write_bytes(b"y" * 300)
+    garbage = collect_garbage(store, workspace)
+    assert garbage.removed == (Path(".luthier/datasets/dataset-0"),)
+    assert garbage.bytes_freed == 1000
+    assert all((folder / "weights").exists() for folder in kept)
+    assert workspace.database.exists()
+    assert collect_garbage(store, workspace).removed == ()
+
+
+def test_what_an_atomic_write_left_behind_is_removed(store: Store, workspace: Workspace) -> None:
+    with atomic_directory(workspace.folder("run", "run-1")) as partial:
+        (partial / "weights").write_bytes(b"x" * 10)
+        killed = partial.with_name(".run-1.killed")
+        partial.rename(killed)
+        partial.mkdir()
+    (workspace.state / ".report.json.killed").write_bytes(b"x" * 5)
+    garbage = collect_garbage(store, workspace)
+    assert set(garbage.removed) == {
+        Path(".luthier/.report.json.killed"),
+        Path(".luthier/runs/.run-1.killed"),
+        Path(".luthier/runs/run-1"),
+    }
+    assert garbage.bytes_freed == 15
+
+
+@pytest.mark.parametrize(("hours", "stays"), [(1, True), (23, True), (25, False)])
+def test_an_interrupted_run_stays_for_a_day(store: Store, workspace: Workspace, hours: float, stays: bool) -> None:
+    partial = fill(workspace.state / "runs" / "run-1.partial")
+    abandoned = fill(workspace.state / "runs" / "run-2.abandoned")
+    written = time.time() - hours * 3600
+    os.utime(partial / "weights", (written, written))
+    os.utime(partial, (written - 1e6, written - 1e6))
+    collect_garbage(store, workspace)
+    assert partial.exists() is stays
+    assert not abandoned.exists()
+
+
+def test_a_link_is_removed_and_what_it_points_to_stays(store: Store, workspace: Workspace, tmp_path: Path) -> None:
+    target = fill(tmp_path / "elsewhere")
+    link = workspace.state / "runs" / "run-1"
+    link.parent.mkdir()
+    link.symlink_to(target)
+    assert collect_garbage(store, workspace).removed == (Path(".luthier/runs/run-1"),)
+    assert not link.is_symlink()
+    assert (target / "weights").exists()
