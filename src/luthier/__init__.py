@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from luthier.pipeline.project import open_project
     from luthier.pipeline.registry import lineage, list_artefacts, remove_artefact, remove_garbage, show_artefact
     from luthier.pipeline.release import promote
-    from luthier.pipeline.serve import serve, serving
+    from luthier.pipeline.serve import background_server, serve
     from luthier.pipeline.train import train
 
 __all__ = [
     "GateRefused",
     "LuthierError",
+    "background_server",
     "check",
     "demo",
     "dropped_records",
@@ -52,13 +53,13 @@ __all__ = [
     "remove_artefact",
     "remove_garbage",
     "serve",
-    "serving",
     "show_artefact",
     "show_rows",
     "train",
 ]
 
 _HOMES = {
+    "background_server": "serve",
     "check": "check",
     "demo": "demo",
     "dropped_records": "datasets",
@@ -76,7 +77,6 @@ _HOMES = {
     "remove_artefact": "registry",
     "remove_garbage": "registry",
     "serve": "serve",
-    "serving": "serve",
     "show_artefact": "registry",
     "show_rows": "datasets",
     "train": "train",

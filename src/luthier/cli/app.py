@@ -5,11 +5,11 @@ from typing import Annotated
 import typer
 
 from luthier.cli import data, registry, release, stages, start, use
+from luthier.cli.options import help_without_command
 
 app = typer.Typer(
     name="luthier",
     help="From raw support logs to a fine-tuned, served and monitored chatbot.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -24,13 +24,14 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _options(
+    context: typer.Context,
     _version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    help_without_command(context)
 
 
 app.command()(start.demo)

@@ -12,7 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class TerminalReporter:
-    """A `Reporter` that draws a bar on a terminal and prints plain lines, a few a minute, where there is none."""
+    """A `Reporter` that draws a bar on a terminal and prints plain lines, a few for each work, where there is none.
+
+    Bars are live only while there is work, so that commands can ask and answer on the same terminal.
+    """
 
     LINES_PER_WORK = 10
 
@@ -29,10 +32,25 @@ class TerminalReporter:
             self._print_now_and_then(what, done, total, detail)
             return
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(escape(what), total=total)
+            self._progress.start()
+            self._tasks[what] = self._progress.add_task(escape(what), total=total, detail="")
         self._progress.update(self._tasks[what], completed=done, total=total, detail=escape(detail))
         if done >= total:
             self._progress.stop_task(self._tasks.pop(what))
+            if not self._tasks:
+                self._freeze()
+
+    def close(self) -> None:
+        """End the bars of work that did not come to its end."""
+        if self._tasks:
+            self._tasks.clear()
+            self._freeze()
+
+    def _freeze(self) -> None:
+        """Leave the bars as they are on the terminal."""
+        self._progress.stop()
+        for task in self._progress.tasks:
+            self._progress.remove_task(task.id)
 
     def _print_now_and_then(self, what: str, done: int, total: int, detail: str) -> None:
         part = done * self.LINES_PER_WORK // max(1, total)
@@ -45,8 +63,12 @@ class TerminalReporter:
 def terminal_reporter() -> Iterator[TerminalReporter]:
     """A reporter on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"))
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield TerminalReporter(progress)
+    # Results that are printed meanwhile stay on standard output.
+    reporter = TerminalReporter(Progress(*columns, console=Console(stderr=True), redirect_stdout=False))
+    try:
+        yield reporter
+    finally:
+        reporter.close()
 
 
 def print_json(value: object) -> None:

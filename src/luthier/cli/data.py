@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 import luthier
-from luthier.cli.options import open_here
+from luthier.cli.options import help_without_command, open_here
 
-app = typer.Typer(help="Look into a dataset.", no_args_is_help=True)
+app = typer.Typer(help="Look into a dataset.", callback=help_without_command, invoke_without_command=True)
 Reference = Annotated[str | None, typer.Argument(help="A dataset; the latest if none is named.")]
 
 

@@ -8,10 +8,8 @@ import warnings
 from typer.exceptions import TyperException
 
 from luthier.cli.app import app
+from luthier.cli.exit_codes import INTERRUPTED, USER_ERROR
 from luthier.core.errors import LuthierError
-
-USER_ERROR = 1
-INTERRUPTED = 130
 
 
 def main() -> None:
@@ -25,7 +23,9 @@ def run(arguments: list[str]) -> int:
     try:
         code = app(args=arguments, prog_name="luthier", standalone_mode=False)
     except TyperException as error:
-        return _fail(f"{error.format_message()} (see: luthier --help)", USER_ERROR)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "luthier"
+        return _fail(f"{error.format_message()} (see: {command} --help)", USER_ERROR)
     except LuthierError as error:
         return _fail(str(error), error.exit_code)
     if code == INTERRUPTED:

@@ -9,6 +9,7 @@ import typer
 
 import luthier
 from luthier.cli.console import terminal_reporter
+from luthier.cli.exit_codes import USER_ERROR
 
 if TYPE_CHECKING:
     from luthier.pipeline.project import Project
@@ -18,6 +19,13 @@ Overrides = Annotated[
     list[str] | None, typer.Option("-o", help="Override a field: training.learning_rate=1e-3. May be repeated.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def help_without_command(context: typer.Context) -> None:
+    """Callback of a group: where no command is named, print which ones there are."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(USER_ERROR)
 
 
 @contextmanager

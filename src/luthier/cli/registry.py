@@ -7,9 +7,13 @@ import typer
 
 import luthier
 from luthier.cli.console import print_json, print_table
-from luthier.cli.options import AsJson, open_here
+from luthier.cli.options import AsJson, help_without_command, open_here
 
-app = typer.Typer(help="What there is, what came from what, and what may go.", no_args_is_help=True)
+app = typer.Typer(
+    help="What there is, what came from what, and what may go.",
+    callback=help_without_command,
+    invoke_without_command=True,
+)
 Reference = Annotated[str, typer.Argument(help="An id, the beginning of one, or an alias.")]
 
 
@@ -32,10 +36,14 @@ def list_(
 
 
 @app.command()
-def show(reference: Reference) -> None:
-    """Print everything recorded about one artefact, as JSON."""
+def show(reference: Reference, as_json: AsJson = False) -> None:
+    """Print everything recorded about one artefact."""
     with open_here() as project:
-        print_json(luthier.show_artefact(project, reference).to_json())
+        shown = luthier.show_artefact(project, reference)
+    if as_json:
+        print_json(shown.to_json())
+    else:
+        print(shown.report(), end="")
 
 
 @app.command()
@@ -61,10 +69,13 @@ def rm(reference: Reference) -> None:
 
 
 @app.command()
-def gc() -> None:
+def gc(as_json: AsJson = False) -> None:
     """Delete files that no artefact needs."""
     with open_here() as project:
         garbage = luthier.remove_garbage(project)
+    if as_json:
+        print_json({"removed": [str(path) for path in garbage.removed], "bytes_freed": garbage.bytes_freed})
+        return
     for path in garbage.removed:
         print(f"removed {path}")
     print(f"{garbage.bytes_freed / 1e6:.1f} MB freed")

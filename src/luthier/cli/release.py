@@ -6,14 +6,13 @@ import typer
 
 import luthier
 from luthier.cli.console import print_json
-from luthier.cli.options import AsJson, open_here
+from luthier.cli.options import AsJson, help_without_command, open_here
 
-app = typer.Typer(help="Decide which run is served under the recipe's name.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    pass
+app = typer.Typer(
+    help="Decide which run is served under the recipe's name.",
+    callback=help_without_command,
+    invoke_without_command=True,
+)
 
 
 @app.command()

@@ -6,10 +6,8 @@ import typer
 
 import luthier
 from luthier.cli.console import print_json, print_table
+from luthier.cli.exit_codes import REFUSED
 from luthier.cli.options import AsJson, Overrides, Recipe, open_here
-
-REFUSED = 2
-INTERRUPTED = 130
 
 
 def prepare(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = False) -> None:
@@ -23,8 +21,9 @@ def prepare(recipe: Recipe = None, override: Overrides = None, as_json: AsJson =
     print(f"{made.dataset}: {figures['read']} records read, {figures['kept']} kept, {figures['dropped']} dropped")
     print(f"rows: {', '.join(f'{count} {split}' for split, count in made.splits.items())}\n")
     print_table(("file", "read", "kept", "dropped"), made.files)
-    print()
-    print_table(("dropped because", "records"), made.reasons)
+    if made.reasons:
+        print()
+        print_table(("dropped because", "records"), made.reasons)
     print("Look at them with: luthier data show, luthier data why")
 
 
@@ -70,11 +69,7 @@ def train(
 ) -> None:
     """Fine-tune the base model on the dataset."""
     with open_here(recipe, override) as project:
-        try:
-            trained = luthier.train(project, resume)
-        except KeyboardInterrupt:
-            project.reporter.say("Training was stopped. Go on with: luthier train --resume")
-            raise typer.Exit(INTERRUPTED) from None
+        trained = luthier.train(project, resume)
     if as_json:
         print_json(trained.to_json())
         return

@@ -28,8 +28,7 @@ def demo(
     _print_demo(result)
     if sys.stdin.isatty() and sys.stdout.isatty():
         with terminal_reporter() as reporter, luthier.open_project(folder, reporter=reporter) as project:
-            session = luthier.open_chat(project)
-        talk(session)
+            talk(luthier.open_chat(project))
 
 
 def _print_demo(result: "Demo") -> None:

@@ -19,8 +19,7 @@ def chat(
 ) -> None:
     """Talk to a model in the terminal."""
     with open_here(recipe, override) as project:
-        session = luthier.open_chat(project, model)
-    talk(session)
+        talk(luthier.open_chat(project, model))
 
 
 def talk(session: "ChatSession") -> None:

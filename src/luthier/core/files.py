@@ -1,8 +1,8 @@
 """Files and folders that are there whole or not at all."""
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +18,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     with _plain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        os.close(handle)
-        partial = Path(name)
+        partial = _beside(path)
         try:
+            partial.touch()
             yield partial
             with partial.open("rb") as written:
                 os.fsync(written.fileno())
@@ -35,8 +34,9 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     """Like `atomic_path` for a folder. A folder that already stands at `path` is replaced."""
     with _plain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        partial = _beside(path)
         try:
+            partial.mkdir()
             yield partial
             replace_directory(partial, path)
         finally:
@@ -45,19 +45,27 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 def replace_directory(source: Path, target: Path) -> None:
     """Move folder `source` to `target` and remove what stood there."""
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-        target.rename(old / "old")
+    if not target.exists():
         source.rename(target)
-        shutil.rmtree(old)
-    else:
+        return
+    old = target.rename(_beside(target))
+    try:
         source.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file as UTF-8, whole or not at all."""
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def _beside(path: Path) -> Path:
+    """A hidden path that nothing else uses. What is made there has the permissions that any new file has."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ they use, never a whole recipe.
 import difflib
 import re
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Annotated, Literal
 
 import yaml
@@ -20,7 +20,7 @@ Positive = Annotated[int, Field(gt=0)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
 class ModelSection(Section):
@@ -38,7 +38,9 @@ RowFormat = Literal["messages", "alpaca", "sharegpt", "prompt_completion", "ques
 class SourceSection(Section):
     """One source file and how to read its rows."""
 
-    path: str = Field(description="CSV, TSV, JSONL, JSON or Markdown file, relative to the recipe")
+    path: str = Field(
+        description="CSV, TSV, JSONL, JSON or Markdown file, or a folder of them; relative to the workspace"
+    )
     format: RowFormat | None = Field(None, description="how rows are laid out; detected where it is not given")
     columns: Mapping[str, str] = Field(
         default_factory=dict,
@@ -56,9 +58,11 @@ class RedactSection(Section):
 class CleanSection(Section):
     """What leaves a row out, and what is mended in it."""
 
-    min_words: Annotated[int, Field(ge=0)] = Field(4, description="rows with fewer words are dropped")
+    min_words: Annotated[int, Field(ge=0)] = Field(
+        4, description="rows with fewer words are dropped, the system prompt not counted"
+    )
     near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        0.8, description="Jaccard likeness of word 5-grams from which a row is dropped; null keeps all"
+        0.8, description="Jaccard likeness of word 5-grams from which a row is dropped; null keeps all, exact ones too"
     )
     languages: tuple[str, ...] = Field((), description="ISO 639-1 codes to keep; empty keeps every language")
     redact: RedactSection | None = Field(RedactSection(), description="null leaves personal data in place")
@@ -67,13 +71,13 @@ class CleanSection(Section):
 class SplitSection(Section):
     """How rows are divided. Rows that belong together never straddle."""
 
-    validation: Share = 0.1
-    test: Share = 0.1
+    validation: Share = Field(0.1, description="share of rows that training is watched on; with test below 0.9")
+    test: Share = Field(0.1, description="share of rows that only the evaluation reads")
     group_by: tuple[str, ...] = Field(
         ("conversation_id", "customer_id"),
         description="fields of a source whose equal values stay in one split",
     )
-    seed: int = 0
+    seed: int = Field(0, description="another one draws other rows into validation and test")
 
     @model_validator(mode="after")
     def _leave_some_for_training(self) -> "SplitSection":
@@ -85,7 +89,7 @@ class SplitSection(Section):
 class DataSection(Section):
     """Raw files, cleaning, splits."""
 
-    sources: tuple[SourceSection, ...] = Field(min_length=1)
+    sources: tuple[SourceSection, ...] = Field(min_length=1, description="files in the order in which they are read")
     system: str = Field("", description="system prompt of every conversation, in training as in serving")
     clean: CleanSection = CleanSection()
     split: SplitSection = SplitSection()
@@ -95,22 +99,26 @@ class DataSection(Section):
 class AdapterSection(Section):
     """Low-rank adapters, as in PEFT."""
 
-    r: Positive = 16
-    lora_alpha: Positive = 32
+    r: Positive = Field(16, description="rank of the matrices that train")
+    lora_alpha: Positive = Field(32, description="what they add is scaled by lora_alpha / r")
     target_modules: str | tuple[str, ...] = Field("all-linear", description="all-linear, or names of modules")
 
 
 class TrainingSection(Section):
     """Hyperparameters of the loop."""
 
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-4
-    num_train_epochs: Positive = 3
+    learning_rate: Annotated[float, Field(gt=0)] = Field(
+        2e-4, description="at its peak, between the warm-up and the cosine decay"
+    )
+    num_train_epochs: Positive = Field(3, description="how often each row is read")
     per_device_train_batch_size: Positive = Field(2, description="packs (or rows, without packing) in one forward pass")
-    gradient_accumulation_steps: Positive = 1
+    gradient_accumulation_steps: Positive = Field(1, description="forward passes in one optimiser step")
     packing: bool = Field(True, description="fill packs of data.max_length tokens with whole rows")
-    warmup_ratio: Share = 0.05
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    warmup_ratio: Share = Field(0.05, description="share of the steps in which the learning rate rises to its peak")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="of AdamW")
+    max_grad_norm: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="a gradient with a larger norm is scaled down to it"
+    )
     eval_steps: Positive = Field(50, description="optimiser steps between validations")
     early_stopping_patience: Positive | None = Field(
         3, description="validations without a better loss before training stops; null never stops"
@@ -121,7 +129,7 @@ class TrainingSection(Section):
     save_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
         30, description="seconds between checkpoints: what a killed training loses at most"
     )
-    seed: int = 0
+    seed: int = Field(0, description="of the adapter's first weights and of the order of rows")
 
 
 class GatesSection(Section):
@@ -139,9 +147,9 @@ class EvaluationSection(Section):
     """What is measured after training."""
 
     questions: str | None = Field(
-        None, description='JSONL of {"question": ..., "facts": [...]}, relative to the recipe'
+        None, description='JSONL of {"question": ..., "facts": [...]}, relative to the workspace'
     )
-    max_new_tokens: Positive = 96
+    max_new_tokens: Positive = Field(96, description="upper limit for one answer")
     gates: GatesSection = GatesSection()
 
     @model_validator(mode="after")
@@ -154,13 +162,13 @@ class EvaluationSection(Section):
 class PlanningSection(Section):
     """What this machine costs you."""
 
-    price_per_hour: Annotated[float, Field(ge=0)] = 0.0
+    price_per_hour: Annotated[float, Field(ge=0)] = Field(0.0, description="in your currency")
 
 
 class ServingSection(Section):
     """Where the API listens and what one request may take."""
 
-    host: str = "127.0.0.1"
+    host: str = Field("127.0.0.1", description="an address of this machine: 127.0.0.1, ::1 or localhost")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="0 takes a free port")
     max_new_tokens: Positive = Field(512, description="upper limit for one answer")
     queue: Positive = Field(32, description="requests that may wait; more are answered 429")
@@ -169,7 +177,9 @@ class ServingSection(Section):
 class Recipe(Section):
     """The whole recipe, as it stands in luthier.yaml."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = Field(
+        description="what the released model is served as"
+    )
     model: ModelSection
     data: DataSection
     adapter: AdapterSection = AdapterSection()
@@ -191,7 +201,7 @@ def parse_recipe(text: str, overrides: Iterable[str] = (), where: str = "recipe"
     Raises RecipeError naming the line or field, with the nearest allowed name for a misspelt one.
     """
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, _UniqueKeyLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{where}, line {mark.line + 1}" if mark else where
@@ -226,18 +236,23 @@ def _apply_override(tree: dict[str, object], override: str) -> None:
                 where=f"-o {override}",
             )
     assert isinstance(node, dict)
-    node[last] = _override_value(value)
+    try:
+        node[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        problem = getattr(error, "problem", error)
+        raise RecipeError(f"not a YAML value: {problem}", where=f"-o {override}") from error
 
 
-def _override_value(text: str) -> object:
-    """YAML, except that `1e-3` is a number, which YAML 1.1 takes for text."""
-    value = yaml.safe_load(text)
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error; plain YAML would drop the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def _refuse_secrets(node: object, where: str, path: str = "") -> None:
@@ -273,6 +288,8 @@ def _explain_one(location: tuple[int | str, ...], kind: str, message: str) -> st
         return f"unknown field {name}, {hint}"
     if kind == "missing":
         return f"{name} is missing"
+    if kind == "model_type":
+        return f"{name} is empty or a single value: it takes fields of its own"
     return f"{name}: {message[:1].lower()}{message[1:].removeprefix('Value error, ')}"
 
 

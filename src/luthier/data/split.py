@@ -5,6 +5,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from luthier.core.recipe import SplitSection
 from luthier.core.rows import Split
@@ -106,8 +107,9 @@ def word_set_links(
 ) -> Iterator[tuple[int, int]]:
     """Pairs of positions whose word sets have a Jaccard likeness of at least 0.8, without those already `joined`.
 
-    Exact: sets sorted with rare words first that are this alike share a word within the first |A| - ceil(0.8 |A|) + 1
-    (prefix filtering; Chaudhuri, Ganti and Kaushik 2006). Identical sets are linked through the first of them.
+    Exact. Sets A, B this alike share at least 0.8 |A| words, so that, sorted with rare words first, they share k of
+    them within their first |A| - 0.8 |A| + k and |B| - 0.8 |B| + k (prefix filtering; Chaudhuri, Ganti and Kaushik
+    2006; with k > 1: Wang, Li and Feng 2012). Identical sets are linked through the first of them.
     """
     frequency = Counter(word for words in sets for word in words)
     first_of: dict[frozenset[str], int] = {}
@@ -115,17 +117,27 @@ def word_set_links(
         first = first_of.setdefault(words, place)
         if first != place and words:
             yield first, place
-    index: dict[str, list[int]] = defaultdict(list)
     distinct = [place for words, place in first_of.items() if words]
+    index: dict[str, list[int]] = defaultdict(list)
     for place in sorted(distinct, key=lambda place: (len(sets[place]), place)):
         words = sets[place]
         rare_first = sorted(words, key=lambda word: (frequency[word], word))
-        prefix = rare_first[: len(words) - math.ceil(WORD_SET_LIKENESS * len(words) - _EPSILON) + 1]
-        for other in {other for word in prefix for other in index[word]}:
-            if _alike(words, sets[other]) and not joined(place, other):
+        prefix = rare_first[: len(words) - _fewest_shared(words) + _prefix_matches(words)]
+        for other, matches in Counter(chain.from_iterable(index[word] for word in prefix)).items():
+            likely = matches >= _prefix_matches(sets[other])
+            if likely and _alike(words, sets[other]) and not joined(place, other):
                 yield other, place
         for word in prefix:
             index[word].append(place)
+
+
+def _fewest_shared(words: frozenset[str]) -> int:
+    return math.ceil(WORD_SET_LIKENESS * len(words) - _EPSILON)
+
+
+def _prefix_matches(words: frozenset[str]) -> int:
+    """k: a longer prefix costs more look-ups, and spares far more comparisons."""
+    return min(4, _fewest_shared(words))
 
 
 def _alike(larger: frozenset[str], smaller: frozenset[str]) -> bool:

@@ -52,7 +52,8 @@ def _parse(line: str, where: str) -> GoldenQuestion:
     try:
         fields = json.loads(line)
     except json.JSONDecodeError as error:
-        raise EvaluationError(f"not valid JSON: {error.msg} at column {error.colno}", where=where) from error
+        what = error.msg.removesuffix(" at")
+        raise EvaluationError(f"not valid JSON: {what} at column {error.colno}", where=where) from error
     if not isinstance(fields, dict):
         raise EvaluationError("not an object", where=where, allowed=ALLOWED)
     question, facts = fields.get("question"), fields.get("facts")

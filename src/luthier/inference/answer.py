@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import torch
+
 from luthier.core.generation import FinishReason, GenerationRequest
 
 INCOMPLETE = "\ufffd"
@@ -15,12 +17,18 @@ class Answer:
 
     index: int
     request: GenerationRequest
+    random: torch.Generator | None
     prompt_tokens: int
     decode: Callable[[Sequence[int]], str]
     tokens: list[int] = field(default_factory=list)
+    text: str = ""
+    """The whole characters of all tokens."""
     shown: int = 0
     """Characters of the text given out so far."""
     finish_reason: FinishReason | None = None
+    _whole: int = 0
+    _context: int = 0
+    """The first `_whole` tokens make `text`; those from `_context` on are enough to decode what follows."""
 
     def add(self, token: int, is_end: bool) -> str:
         """Take the next token; the text that can be shown now: whole characters, and nothing of a stop string."""
@@ -28,25 +36,33 @@ class Answer:
             self.finish_reason = "stop"
         else:
             self.tokens.append(token)
-        text = self.decode(self.tokens)
-        if cut := self._stop_string_at(text):
-            text, self.finish_reason = text[: cut[0]], "stop"
+            self._extend_text()
+        if cut := self._stop_string():
+            self.text, self.finish_reason = self.text[: cut[0]], "stop"
         elif self.finish_reason is None and len(self.tokens) >= self.request.max_new_tokens:
             self.finish_reason = "length"
-        end = len(text) if self.finish_reason else self._safe_end(text)
-        fresh, self.shown = text[self.shown : end], max(self.shown, end)
+        end = len(self.text) if self.finish_reason else self._safe_end()
+        fresh, self.shown = self.text[self.shown : end], max(self.shown, end)
         return fresh
 
-    def _stop_string_at(self, text: str) -> tuple[int] | None:
-        places = [place for stop in self.request.stop if (place := text.find(stop)) >= 0]
+    def _extend_text(self) -> None:
+        """Decode the last few tokens, not all: some decoders treat the first token in their own way."""
+        known = self.decode(self.tokens[self._context : self._whole])
+        recent = self.decode(self.tokens[self._context :])
+        if len(recent) > len(known) and not recent.endswith(INCOMPLETE):
+            self.text += recent[len(known) :]
+            self._context, self._whole = self._whole, len(self.tokens)
+
+    def _stop_string(self) -> tuple[int] | None:
+        places = [place for stop in self.request.stop if (place := self.text.find(stop)) >= 0]
         return (min(places),) if places else None
 
-    def _safe_end(self, text: str) -> int:
-        """Where text ends that no later token can take back: before broken characters and half stop strings."""
-        end = len(text.rstrip(INCOMPLETE))
+    def _safe_end(self) -> int:
+        """Where text ends that no later token can take back: before half a stop string."""
+        end = len(self.text)
         for stop in self.request.stop:
             for length in range(min(len(stop) - 1, end), 0, -1):
-                if text.endswith(stop[:length], 0, end):
+                if self.text.endswith(stop[:length], 0, end):
                     end -= length
                     break
         return end

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
+from safetensors import SafetensorError
 from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
 
 from luthier.core.errors import ModelError, TemplateError
 from luthier.core.generation import GenerationEvent, GenerationRequest
 from luthier.inference.answer import Answer
-from luthier.inference.sampling import next_token, random_source
+from luthier.inference.sampling import next_tokens, random_source
+from luthier.models.adapter import refuse_unsafe_adapter
 from luthier.models.template import ChatTemplate
 
 LARGEST_BATCH = 64
@@ -46,15 +48,31 @@ class Engine:
         with self._turn:
             if name in self._adapters:
                 return
-            options = {"adapter_name": name, "is_trainable": False, "autocast_adapter_dtype": False}
+            refuse_unsafe_adapter(folder)
             try:
-                if self._adapted is None:
-                    self._adapted = PeftModel.from_pretrained(self._base, str(folder), **options)
-                else:
-                    self._adapted.load_adapter(str(folder), **options)
-            except (OSError, ValueError, RuntimeError, KeyError) as error:
+                self._load(name, str(folder))
+            except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+                self._unload(name)
                 raise ModelError(f"cannot load the adapter: {error}", where=str(folder)) from error
             self._adapters.append(name)
+
+    def _load(self, name: str, folder: str) -> None:
+        if self._adapted is None:
+            config = PeftConfig.from_pretrained(folder)
+            self._adapted = PeftModel(self._base, config, name, autocast_adapter_dtype=False)
+        found = self._adapted.load_adapter(folder, name, autocast_adapter_dtype=False)
+        if strange := [*found.missing_keys, *found.unexpected_keys]:
+            raise ValueError(f"its weights are not those of this model, the first: {strange[0]}")
+
+    def _unload(self, name: str) -> None:
+        """Take out what has been put in of an adapter that does not fit."""
+        if self._adapted is None:
+            return
+        if not self._adapters:
+            self._adapted.unload()
+            self._adapted = None
+        elif name in self._adapted.peft_config:
+            self._adapted.delete_adapter(name)
 
     def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[GenerationEvent]:
         """See `Generator.stream`. Prompts that do not fit the model's context are a TemplateError before any work."""
@@ -66,8 +84,8 @@ class Engine:
             indices.sort(key=lambda index: len(prompts[index]))
             for start in range(0, len(indices), LARGEST_BATCH):
                 batch = indices[start : start + LARGEST_BATCH]
-                answers = [Answer(i, requests[i], len(prompts[i]), self._decode) for i in batch]
-                with self._turn, torch.inference_mode(), self._use(model):
+                answers = [self._answer(i, requests[i], len(prompts[i])) for i in batch]
+                with self._turn, self._use(model):
                     yield from self._generate(answers, [prompts[i] for i in batch])
 
     def _prompt(self, request: GenerationRequest) -> list[int]:
@@ -98,14 +116,10 @@ class Engine:
         input_ids = torch.tensor([[0] * pad + list(ids) for pad, ids in zip(padding, prompts, strict=True)])
         mask = torch.tensor([[0] * pad + [1] * (width - pad) for pad in padding])
         position_ids = (mask.cumsum(-1) - 1).clamp_(min=0)
-        random = {answer.index: random_source(answer.request) for answer in answers}
         cache = DynamicCache(config=self._base.config)
         while answers:
             logits = self._forward(input_ids, mask, position_ids, cache)
-            tokens = [
-                next_token(row, answer.request, random[answer.index])
-                for row, answer in zip(logits, answers, strict=True)
-            ]
+            tokens = next_tokens(logits, [answer.request for answer in answers], [answer.random for answer in answers])
             for answer, token in zip(answers, tokens, strict=True):
                 yield self._event(answer, answer.add(token, token in self._end_ids))
             going = [row for row, answer in enumerate(answers) if answer.finish_reason is None]
@@ -117,6 +131,7 @@ class Engine:
             mask = torch.cat([mask, mask.new_ones(len(going), 1)], -1)
             position_ids = position_ids[:, -1:] + 1
 
+    @torch.inference_mode()
     def _forward(
         self, input_ids: torch.Tensor, mask: torch.Tensor, position_ids: torch.Tensor, cache: DynamicCache
     ) -> torch.Tensor:
@@ -131,6 +146,9 @@ class Engine:
         )
         logits: torch.Tensor = output.logits[:, -1]
         return logits
+
+    def _answer(self, index: int, request: GenerationRequest, prompt_tokens: int) -> Answer:
+        return Answer(index, request, random_source(request), prompt_tokens, self._decode)
 
     def _event(self, answer: Answer, text: str) -> GenerationEvent:
         return GenerationEvent(answer.index, text, answer.finish_reason, answer.prompt_tokens, len(answer.tokens))

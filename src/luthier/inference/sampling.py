@@ -1,5 +1,7 @@
 """From logits to the next token."""
 
+from collections.abc import Sequence
+
 import torch
 
 from luthier.core.generation import GenerationRequest
@@ -17,14 +19,24 @@ def random_source(request: GenerationRequest) -> torch.Generator | None:
     return generator
 
 
-def next_token(logits: torch.Tensor, request: GenerationRequest, random: torch.Generator | None) -> int:
-    """The next token id for logits of shape [vocabulary]: the likeliest, or drawn by temperature and top-p.
+def next_tokens(
+    logits: torch.Tensor, requests: Sequence[GenerationRequest], random: Sequence[torch.Generator | None]
+) -> list[int]:
+    """The next token id for each row of logits, shape [rows, vocabulary]: the likeliest, or drawn where `random` is."""
+    tokens: list[int] = logits.max(-1).indices.tolist()  # on CPU several times faster than argmax
+    for row, generator in enumerate(random):
+        if generator is not None:
+            tokens[row] = _drawn(logits[row], requests[row], generator)
+    return tokens
+
+
+def _drawn(logits: torch.Tensor, request: GenerationRequest, random: torch.Generator) -> int:
+    """A token id drawn by temperature and top-p from logits of shape [vocabulary].
 
     Top-p keeps the smallest set of tokens whose probabilities reach p (Holtzman et al. 2020).
     """
-    if random is None:
-        return int(logits.argmax())
-    probabilities = torch.softmax(logits.float() / request.temperature, -1)
+    logits = logits.float()
+    probabilities = torch.softmax((logits - logits.max()) / request.temperature, -1)
     if request.top_p < 1:
         ordered, ids = probabilities.sort(descending=True)
         before = ordered.cumsum(-1) - ordered

@@ -4,6 +4,7 @@ In bf16 on CPU, plain batched products are faster than torch's flash attention f
 (three times at 128); longer rows take torch's kernel.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -27,18 +28,11 @@ def rows_attention(
     query: [T, heads, head_dim]; key, value: [T, key_value_heads, head_dim], heads a multiple of key_value_heads.
     Returns [T, heads, head_dim].
     """
-    output = torch.empty_like(query, memory_format=torch.contiguous_format)
-    pieces = []
-    for bucket in layout.buckets:
-        if bucket.length <= LONGEST_PLAIN_ROW:
-            piece = _bucket_attention(query, key, value, bucket, scaling, sliding_window)
-        else:
-            piece = _torch_attention(query, key, value, bucket, scaling, sliding_window)
-        pieces.append((bucket.tokens, piece))
-    if len(pieces) == 1 and len(layout.lengths) == 1:
-        return pieces[0][1]
-    for tokens, piece in pieces:
-        output = output.index_copy(0, tokens, piece)
+    short = [bucket for bucket in layout.buckets if bucket.length <= LONGEST_PLAIN_ROW]
+    long = [bucket for bucket in layout.buckets if bucket.length > LONGEST_PLAIN_ROW]
+    output: torch.Tensor = _ShortRows.apply(query, key, value, short, scaling, sliding_window)  # type: ignore[no-untyped-call]
+    for bucket in long:
+        output = output.index_copy(0, bucket.tokens, _long_rows(query, key, value, bucket, scaling, sliding_window))
     return output
 
 
@@ -55,6 +49,7 @@ def _unpadded(padded: torch.Tensor, bucket: Bucket) -> torch.Tensor:
     return padded.transpose(1, 2).reshape(-1, heads, head_dim).index_select(0, bucket.slots)
 
 
+@functools.lru_cache(maxsize=64)
 def _forbidden(length: int, sliding_window: int | None, dtype: torch.dtype) -> torch.Tensor:
     """[length, length] to be added to scores: -inf where a query may not see a key."""
     mask = torch.full((length, length), float("-inf"), dtype=dtype).triu(1)
@@ -63,7 +58,7 @@ def _forbidden(length: int, sliding_window: int | None, dtype: torch.dtype) -> t
     return mask
 
 
-def _torch_attention(
+def _long_rows(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -71,6 +66,7 @@ def _torch_attention(
     scaling: float,
     sliding_window: int | None,
 ) -> torch.Tensor:
+    """torch's attention on one bucket: [tokens of the bucket, heads, head_dim]."""
     windowed = sliding_window is not None and sliding_window < bucket.length
     attended = F.scaled_dot_product_attention(
         _padded(query, bucket),
@@ -84,16 +80,12 @@ def _torch_attention(
     return _unpadded(attended, bucket)
 
 
-def _bucket_attention(*arguments: Any) -> torch.Tensor:
-    output: torch.Tensor = _BucketAttention.apply(*arguments)  # type: ignore[no-untyped-call]
-    return output
-
-
-class _BucketAttention(torch.autograd.Function):
-    """Softmax attention by batched products, with its gradient written out.
+class _ShortRows(torch.autograd.Function):
+    """Softmax attention by batched products over buckets of rows, with its gradient written out.
 
     Per row and key/value head: P = softmax(scaling Q K^T + mask), O = P V. With D = rowsum(dO * O):
-    dV = P^T dO, dS = P * (dO V^T - D), dQ = scaling dS K, dK = scaling dS^T Q.
+    dV = P^T dO, dS = P * (dO V^T - D), dQ = scaling dS K, dK = scaling dS^T Q. Each token is in one bucket, so that
+    buckets write to disjoint parts of one result. Tokens of no bucket get zeros.
     """
 
     @staticmethod
@@ -102,42 +94,60 @@ class _BucketAttention(torch.autograd.Function):
         query: torch.Tensor,
         key: torch.Tensor,
         value: torch.Tensor,
-        bucket: Bucket,
+        buckets: list[Bucket],
         scaling: float,
         sliding_window: int | None,
     ) -> torch.Tensor:
         heads, key_value_heads, head_dim = query.shape[1], key.shape[1], query.shape[2]
-        group, length = heads // key_value_heads, bucket.length
-        batch = bucket.rows * key_value_heads
-        q = _padded(query, bucket).mul_(scaling).view(batch, group * length, head_dim)
-        k = _padded(key, bucket).view(batch, length, head_dim)
-        v = _padded(value, bucket).view(batch, length, head_dim)
-        scores = torch.bmm(q, k.transpose(1, 2))
-        scores.view(batch, group, length, length).add_(_forbidden(length, sliding_window, scores.dtype))
-        weights = torch.softmax(scores, -1)
-        attended = torch.bmm(weights, v)
-        ctx.save_for_backward(q, k, v, weights, attended)
-        ctx.bucket, ctx.scaling, ctx.heads, ctx.tokens = bucket, scaling, heads, query.shape[0]
-        return _unpadded(attended.view(bucket.rows, heads, length, head_dim), bucket)
+        output = _empty_or_zeros(query, buckets)
+        saved = []
+        for bucket in buckets:
+            batch, length = bucket.rows * key_value_heads, bucket.length
+            group = heads // key_value_heads
+            q = _padded(query, bucket).mul_(scaling).view(batch, group * length, head_dim)
+            k = _padded(key, bucket).view(batch, length, head_dim)
+            v = _padded(value, bucket).view(batch, length, head_dim)
+            scores = torch.bmm(q, k.transpose(1, 2))
+            scores.view(batch, group, length, length).add_(_forbidden(length, sliding_window, scores.dtype))
+            weights = torch.softmax(scores, -1)
+            attended = torch.bmm(weights, v)
+            output.index_copy_(0, bucket.tokens, _unpadded(attended.view(bucket.rows, heads, length, head_dim), bucket))
+            saved += [q, k, v, weights, attended]
+        ctx.save_for_backward(*saved)
+        ctx.buckets, ctx.scaling, ctx.heads = buckets, scaling, (heads, key_value_heads)
+        return output
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        q, k, v, weights, attended = ctx.saved_tensors
-        bucket: Bucket = ctx.bucket
-        head_dim = q.shape[2]
         grad = grads[0]
-        padded = grad.new_zeros(bucket.rows * bucket.length, ctx.heads, head_dim).index_copy_(0, bucket.slots, grad)
-        d_out = padded.view(bucket.rows, bucket.length, ctx.heads, head_dim).transpose(1, 2).reshape(q.shape)
-        d_value = torch.bmm(weights.transpose(1, 2), d_out)
-        d_scores = torch.bmm(d_out, v.transpose(1, 2))
-        d_scores.sub_((d_out * attended).sum(-1, keepdim=True)).mul_(weights)
-        d_query = torch.bmm(d_scores, k).mul_(ctx.scaling)
-        d_key = torch.bmm(d_scores.transpose(1, 2), q)
-        shapes = ((d_query, ctx.heads), (d_key, k.shape[0] // bucket.rows), (d_value, v.shape[0] // bucket.rows))
-        return (*(_scattered(grad, heads, bucket, ctx.tokens) for grad, heads in shapes), None, None, None)
+        heads, key_value_heads = ctx.heads
+        d_query = _empty_or_zeros(grad, ctx.buckets)
+        d_key, d_value = (_empty_or_zeros(grad[:, :key_value_heads], ctx.buckets) for _ in range(2))
+        for number, bucket in enumerate(ctx.buckets):
+            q, k, v, weights, attended = ctx.saved_tensors[5 * number : 5 * number + 5]
+            d_out = _padded_gradient(grad, bucket).view(q.shape)
+            d_scores = torch.bmm(d_out, v.transpose(1, 2))
+            d_scores.sub_((d_out * attended).sum(-1, keepdim=True)).mul_(weights)
+            pieces = (
+                (d_query, heads, torch.bmm(d_scores, k).mul_(ctx.scaling)),
+                (d_key, key_value_heads, torch.bmm(d_scores.transpose(1, 2), q)),
+                (d_value, key_value_heads, torch.bmm(weights.transpose(1, 2), d_out)),
+            )
+            for target, count, piece in pieces:
+                padded = piece.view(bucket.rows, count, bucket.length, piece.shape[2])
+                target.index_copy_(0, bucket.tokens, _unpadded(padded, bucket))
+        return d_query, d_key, d_value, None, None, None
 
 
-def _scattered(grad: torch.Tensor, heads: int, bucket: Bucket, tokens: int) -> torch.Tensor:
-    """Gradient of a padded input back to the flat batch: zero for tokens of other buckets."""
-    flat = _unpadded(grad.view(bucket.rows, heads, bucket.length, grad.shape[2]), bucket)
-    return flat.new_zeros(tokens, *flat.shape[1:]).index_copy_(0, bucket.tokens, flat)
+def _padded_gradient(grad: torch.Tensor, bucket: Bucket) -> torch.Tensor:
+    """Like `_padded`, with zeros in the padding: nothing flows back from there."""
+    heads, head_dim = grad.shape[1:]
+    padded = grad.new_zeros(bucket.rows * bucket.length, heads, head_dim)
+    padded.index_copy_(0, bucket.slots, grad.index_select(0, bucket.tokens))
+    return padded.view(bucket.rows, bucket.length, heads, head_dim).transpose(1, 2).contiguous()
+
+
+def _empty_or_zeros(like: torch.Tensor, buckets: list[Bucket]) -> torch.Tensor:
+    """A result of this shape: to be filled by the buckets where they cover every token, else zeros."""
+    covered = sum(len(bucket.tokens) for bucket in buckets) == like.shape[0]
+    return like.new_empty(like.shape) if covered else like.new_zeros(like.shape)

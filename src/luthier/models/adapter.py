@@ -6,43 +6,80 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from peft.tuners.lora import Linear as LoraLinear
+from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from luthier.core.errors import ModelError
+from luthier.core.errors import ModelError, WorkspaceError
 
 ADAPTER_NAME = "default"
+WEIGHTS_NAME = "adapter_model.safetensors"
 
 
 def attach_lora(model: PreTrainedModel, r: int, lora_alpha: int, target_modules: str | Sequence[str], seed: int) -> Any:
     """The model with fresh LoRA layers (A random by `seed`, B zero, both fp32): a PeftModel whose adapter trains.
 
-    Raises ModelError when a target names no module, with the names that come close.
+    Raises ModelError when a target names no module, with the names that come close, and for a model that PEFT refuses.
     """
+    targets: str | list[str] = "all-linear"
     if target_modules != "all-linear":
-        _refuse_unknown_targets(model, [target_modules] if isinstance(target_modules, str) else target_modules)
-    targets = target_modules if isinstance(target_modules, str) else list(target_modules)
-    config = LoraConfig(r=r, lora_alpha=lora_alpha, target_modules=targets, task_type="CAUSAL_LM")
+        # A list even for one name: PEFT takes a single string for a regular expression.
+        targets = [target_modules] if isinstance(target_modules, str) else list(target_modules)
+        _refuse_unknown_targets(model, targets)
+    config = LoraConfig(
+        r=r,
+        lora_alpha=lora_alpha,
+        target_modules=targets,
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
+        task_type="CAUSAL_LM",
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return get_peft_model(model, config, adapter_name=ADAPTER_NAME)
+        try:
+            return get_peft_model(model, config, adapter_name=ADAPTER_NAME)
+        except ValueError as error:
+            raise ModelError(f"cannot put an adapter on this model: {error}", where="adapter") from error
 
 
 def save_adapter(model: Any, folder: Path, base_name: str) -> None:
-    """Write the adapter in PEFT's format, with the base model's name in its configuration instead of a path here."""
-    model.peft_config[ADAPTER_NAME].base_model_name_or_path = base_name
-    model.save_pretrained(str(folder))
+    """Write the adapter in PEFT's format, with the base model's name in its configuration instead of a path here.
+
+    Of a base model in a folder, the name is that of the folder. Raises WorkspaceError when the disk is full or the
+    place cannot be written.
+    """
+    name = Path(base_name).name if Path(base_name).is_absolute() else base_name
+    model.peft_config[ADAPTER_NAME].base_model_name_or_path = name
+    try:
+        # Left to itself, PEFT asks the Hub whether the vocabulary grew.
+        model.save_pretrained(str(folder), save_embedding_layers=False)
+        # An empty form, but for the path of the base model.
+        (folder / "README.md").unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        raise WorkspaceError(f"cannot write: {error}", where=str(folder)) from error
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> Any:
     """The model with the adapter that `save_adapter` wrote, frozen. Raises ModelError when it does not fit."""
+    refuse_unsafe_adapter(folder)
     try:
-        return PeftModel.from_pretrained(model, str(folder), adapter_name=ADAPTER_NAME, is_trainable=False)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)), ADAPTER_NAME)
+        found = adapted.load_adapter(str(folder), ADAPTER_NAME, is_trainable=False)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise ModelError(f"cannot load the adapter: {error}", where=str(folder)) from error
+    if strange := [*found.missing_keys, *found.unexpected_keys]:
+        raise ModelError(
+            f"the adapter is of another model: its weights do not fit, the first: {strange[0]}", where=str(folder)
+        )
+    return adapted.eval().requires_grad_(False)
+
+
+def refuse_unsafe_adapter(folder: Path) -> None:
+    """Raise ModelError unless the adapter's weights are in safetensors: PEFT would read a pickle too."""
+    if not (folder / WEIGHTS_NAME).is_file():
+        raise ModelError(f"no {WEIGHTS_NAME}; other formats can hold code and are refused", where=str(folder))
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:

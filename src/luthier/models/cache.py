@@ -32,10 +32,12 @@ class ModelCache:
 
     def lookup(self, name: str) -> tuple[str, Path] | None:
         """The exact name and folder remembered for a source name, if its folder is still there."""
-        entry = self._read("names").get(name)
-        if entry is None or not (self.root / "models" / entry["folder"]).is_dir():
+        try:
+            entry = self._read("names")[name]
+            exact, folder = str(entry["exact"]), self.root / "models" / entry["folder"]
+        except (KeyError, TypeError):
             return None
-        return entry["exact"], self.root / "models" / entry["folder"]
+        return (exact, folder) if folder.is_dir() else None
 
     def remember(self, names: Sequence[str], exact: str, folder: Path) -> tuple[str, Path]:
         """Note which folder these source names stand for."""

@@ -1,10 +1,12 @@
 """The fast path of training, put into a transformers model through its public seams and proven before use.
 
-Attention goes through transformers' attention interface; adapted linear layers are replaced instance by instance
-(PEFT's parameters and names stay). No source text is patched.
+Attention goes through transformers' attention interface; adapted linear layers and normalisations get another `forward`
+instance by instance (PEFT's parameters and names stay). No source text is patched.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,35 +18,63 @@ from luthier.core.rows import TokenRow
 from luthier.kernels.attention import rows_attention
 from luthier.kernels.layout import RowLayout
 from luthier.kernels.lora import lora_linear
+from luthier.kernels.norm import rms_norm
 from luthier.models.adapter import ADAPTER_NAME, lora_layers, trainable
 from luthier.models.batch import FlatBatch
 
 FAST_ATTENTION = "luthier_rows"
 UNSUPPORTED_CONFIG = ("final_logit_softcapping", "attn_logit_softcapping", "logit_scale", "logits_scaling")
+PROBE_LENGTHS = (5, 17, 24)
+NUDGE = 0.005
 LossSum = Callable[[FlatBatch], torch.Tensor]
 
 
 def enable_fast_path(model: Any, causal: PreTrainedModel, plain: LossSum, fast: LossSum) -> str | None:
-    """Switch the model's adapted layers to the fused form. None when all is well, else why the plain path stays.
+    """Switch the model's adapted layers and normalisations to the fused forms.
 
+    None when all is well, else why the plain path stays.
     `plain` and `fast` compute the same loss sum by the two paths; their losses and gradients on a probe must agree.
     """
     AttentionInterface.register(FAST_ATTENTION, _attention)
     if reason := _unsupported(causal):
         return reason
-    batch = _probe(causal.config.vocab_size)
-    expected = _loss_and_gradients(model, plain, batch)
-    layers = [layer for layer in lora_layers(model) if _is_plain_lora(layer)]
-    for layer in layers:
-        layer.forward = partial(_fused_forward, layer)
-    try:
-        reason = _difference(expected, _loss_and_gradients(model, fast, batch), causal.dtype)
-    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
-        reason = f"{type(error).__name__}: {error}"
+    fused: list[tuple[Any, Any]] = [(layer, _fused_lora) for layer in lora_layers(model) if _is_plain_lora(layer)]
+    fused += [(module, _fused_norm) for module in causal.modules() if _is_plain_norm(module)]
+    with _nudged(model):
+        batch = FlatBatch.of([_row(length, _vocabulary(causal), length) for length in PROBE_LENGTHS])
+        expected = _loss_and_gradients(model, plain, batch)
+        for module, forward in fused:
+            module.forward = partial(forward, module)
+        try:
+            reason = _difference(expected, _loss_and_gradients(model, fast, batch), causal.dtype)
+            if not reason and not keeps_rows_apart(causal, fast):
+                reason = "its rows see each other"
+        except Exception as error:  # whatever an unknown architecture raises, the plain path is there
+            reason = f"{type(error).__name__}: {error}"
     if reason:
-        for layer in layers:
-            del layer.forward
+        for module, _ in fused:
+            del module.forward
     return reason
+
+
+@torch.no_grad()
+def keeps_rows_apart(causal: PreTrainedModel, loss_sum: LossSum) -> bool:
+    """Whether a row has the loss that it has alone, whatever other rows are in its batch.
+
+    Not so for models that take no notice of where position_ids start anew, such as recurrent ones.
+    """
+    vocabulary = _vocabulary(causal)
+    before, length, after = PROBE_LENGTHS
+    row = _row(length, vocabulary, 0)
+    alone = float(loss_sum(FlatBatch.of([row])))
+    one, other = (
+        float(
+            loss_sum(FlatBatch.of([_mute(_row(before, vocabulary, seed)), row, _mute(_row(after, vocabulary, seed))]))
+        )
+        for seed in (1, 2)
+    )
+    # Other neighbours change no operation on this row, so that not even rounding may differ; another batch may.
+    return abs(one - other) <= 1e-6 * abs(one) and abs(one - alone) <= _tolerance(causal.dtype) * abs(alone)
 
 
 def _attention(
@@ -66,7 +96,7 @@ def _attention(
     return rows_attention(q, k, v, layout, scale, sliding_window)[None], None
 
 
-def _fused_forward(layer: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+def _fused_lora(layer: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     """`forward` of one PEFT layer. Anything but its trained adapter (off, merged, mixed) takes PEFT's own code."""
     if args or kwargs or layer.disable_adapters or layer.merged or layer.active_adapters != [ADAPTER_NAME]:
         output: torch.Tensor = type(layer).forward(layer, x, *args, **kwargs)
@@ -74,6 +104,21 @@ def _fused_forward(layer: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> to
     base = layer.get_base_layer()
     a, b = layer.lora_A[ADAPTER_NAME].weight, layer.lora_B[ADAPTER_NAME].weight
     return lora_linear(x, base.weight, base.bias, a, b, layer.scaling[ADAPTER_NAME])
+
+
+def _fused_norm(module: Any, x: torch.Tensor) -> torch.Tensor:
+    """`forward` of one root mean square normalisation."""
+    return rms_norm(x, module.weight, module.variance_epsilon)
+
+
+def _is_plain_norm(module: Any) -> bool:
+    """Whether this is the common form with a frozen weight; the probe finds out if it computes anything else."""
+    return (
+        type(module).__name__.endswith("RMSNorm")
+        and hasattr(module, "variance_epsilon")
+        and isinstance(getattr(module, "weight", None), torch.Tensor)
+        and not module.weight.requires_grad
+    )
 
 
 def _is_plain_lora(layer: Any) -> bool:
@@ -100,30 +145,50 @@ def _unsupported(causal: PreTrainedModel) -> str | None:
     return None
 
 
-def _probe(vocabulary: int) -> FlatBatch:
-    """Three rows of different lengths, every token but the first a target."""
+def _vocabulary(causal: PreTrainedModel) -> int:
+    return int(causal.config.get_text_config().vocab_size)
+
+
+def _row(length: int, vocabulary: int, seed: int) -> TokenRow:
+    """Random tokens, every one but the first a target."""
+    ids = torch.randint(vocabulary, (length,), generator=torch.Generator().manual_seed(seed)).tolist()
+    return TokenRow(f"probe-{length}", tuple(ids), (False, *[True] * (length - 1)))
+
+
+def _mute(row: TokenRow) -> TokenRow:
+    """The same tokens, none of them a target."""
+    return replace(row, targets=(False,) * len(row))
+
+
+@contextmanager
+def _nudged(model: Any) -> Iterator[None]:
+    """Move what trains a little from where it is: at B = 0, where an adapter starts, no gradient reaches A."""
     generator = torch.Generator().manual_seed(0)
-    rows = []
-    for length in (5, 17, 24):
-        ids = torch.randint(vocabulary, (length,), generator=generator).tolist()
-        rows.append(TokenRow(f"probe-{length}", tuple(ids), (False, *[True] * (length - 1))))
-    return FlatBatch.of(rows)
+    parameters = list(trainable(model).values())
+    originals = [parameter.detach().clone() for parameter in parameters]
+    try:
+        for parameter in parameters:
+            parameter.data.add_(torch.randn(parameter.shape, generator=generator), alpha=NUDGE)
+        yield
+    finally:
+        for parameter, original in zip(parameters, originals, strict=True):
+            parameter.data.copy_(original)
 
 
 def _loss_and_gradients(model: Any, loss_sum: LossSum, batch: FlatBatch) -> tuple[float, torch.Tensor]:
     parameters = list(trainable(model).values())
     with torch.enable_grad():
         loss = loss_sum(batch)
-        gradients = torch.autograd.grad(loss, parameters) if parameters else ()
+        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True) if parameters else ()
     flat = [gradient.flatten().double() for gradient in gradients]
-    return float(loss), torch.cat(flat) if flat else torch.zeros(0)
+    return float(loss.detach()), torch.cat(flat) if flat else torch.zeros(0)
 
 
 def _difference(
     expected: tuple[float, torch.Tensor], found: tuple[float, torch.Tensor], dtype: torch.dtype
 ) -> str | None:
     """Why the two results are not equal to rounding, or None."""
-    tolerance = 2e-2 if dtype == torch.bfloat16 else 1e-4
+    tolerance = _tolerance(dtype)
     loss_error = abs(found[0] - expected[0]) / max(abs(expected[0]), 1e-9)
     norm = float(expected[1].norm())
     gradient_error = float((found[1] - expected[1]).norm()) / norm if norm else 0.0
@@ -132,3 +197,8 @@ def _difference(
     if not gradient_error <= 5 * tolerance:
         return f"its gradients differ from the plain path's by {gradient_error:.1e}"
     return None
+
+
+def _tolerance(dtype: torch.dtype) -> float:
+    """How far two losses may lie apart, relatively, and still be equal to rounding."""
+    return 2e-2 if dtype == torch.bfloat16 else 1e-4

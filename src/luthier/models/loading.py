@@ -17,8 +17,8 @@ def load_tokenizer(files: BaseFiles) -> PreTrainedTokenizerBase:
     refuse_untrusted(files.folder, files.name)
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(files.folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"cannot load the tokenizer: {error}", where=files.name) from error
+    except Exception as error:  # damaged files make the libraries raise almost anything
+        raise ModelError(f"cannot load the tokenizer: {_in_one_line(error)}", where=files.name) from error
     if not tokenizer.is_fast:
         raise ModelError("only tokenizers of the tokenizers library (tokenizer.json) are supported", where=files.name)
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
@@ -39,11 +39,10 @@ def load_model(files: BaseFiles, dtype: str) -> PreTrainedModel:
             dtype=DTYPES[dtype],
             use_safetensors=True,
             local_files_only=True,
-            attn_implementation="sdpa",
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"cannot load the model: {error}", where=files.name) from error
+    except Exception as error:  # damaged files make the libraries raise almost anything
+        raise ModelError(f"cannot load the model: {_in_one_line(error)}", where=files.name) from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{len(missing)} weights are missing, the first: {missing[0]}", where=files.name)
     for name, weight in model.named_parameters():
@@ -53,3 +52,12 @@ def load_model(files: BaseFiles, dtype: str) -> PreTrainedModel:
     model.requires_grad_(False)
     assert isinstance(model, PreTrainedModel)
     return model
+
+
+def plain_attention(model: PreTrainedModel) -> str:
+    """transformers' own attention for this model: torch's kernel where the model supports it."""
+    return "sdpa" if getattr(model, "_supports_sdpa", False) else "eager"
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

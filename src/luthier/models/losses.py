@@ -15,9 +15,8 @@ from transformers import PreTrainedModel
 from luthier.core.rows import TokenRow
 from luthier.kernels.loss import target_loss_sum, target_losses
 from luthier.models.batch import FlatBatch
-from luthier.models.fast_path import FAST_ATTENTION, enable_fast_path
-
-PLAIN_ATTENTION = "sdpa"
+from luthier.models.fast_path import FAST_ATTENTION, enable_fast_path, keeps_rows_apart
+from luthier.models.loading import plain_attention
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +32,15 @@ class RowsLoss:
     """The loss of a model, with or without a PEFT adapter, on rows.
 
     `fast_path` is "on", or "off: " and the reason; the fast path is used only after its loss and gradients have been
-    found equal to the plain path's on a probe.
+    found equal to the plain path's on a probe. Where the plain path would mix the rows of a batch, it takes them one
+    at a time.
     """
 
     def __init__(self, model: Any, fast: bool = True) -> None:
         self._model = model
         self._causal: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._one_row_at_a_time = False
+        self._one_row_at_a_time = not keeps_rows_apart(self._causal, self.plain_sum)
         reason = enable_fast_path(model, self._causal, self.plain_sum, self._fast_sum) if fast else "not asked for"
         self.fast_path = f"off: {reason}" if reason else "on"
 
@@ -69,7 +71,9 @@ class RowsLoss:
         return self._plain_token_losses(batch)
 
     def _plain_token_losses(self, batch: FlatBatch) -> torch.Tensor:
-        self._attend_by(PLAIN_ATTENTION)
+        if self._one_row_at_a_time and len(batch.rows) > 1:
+            return torch.cat([self._plain_token_losses(FlatBatch.of([row])) for row in batch.rows])
+        self._attend_by(plain_attention(self._causal))
         output = self._causal(
             input_ids=batch.input_ids,
             position_ids=batch.layout.position_ids[None],

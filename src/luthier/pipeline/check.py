@@ -8,7 +8,7 @@ from luthier.core.identity import content_id
 from luthier.models.adapter import trainable
 from luthier.models.losses import RowsLoss
 from luthier.pipeline.base import open_base, with_adapter
-from luthier.pipeline.prepare import dataset_rows, find_dataset
+from luthier.pipeline.prepare import find_dataset, training_rows
 from luthier.pipeline.project import Project
 from luthier.training import Finding, check_health, overall
 
@@ -36,7 +36,7 @@ def check(project: Project) -> Checked:
     with project.locked("check"):
         base = open_base(project)
         dataset = find_dataset(project, base)
-        rows = base.tokens(dataset_rows(project, dataset, "train"))
+        rows = training_rows(project, base, dataset)
         model = with_adapter(project, base.load())
         findings = check_health(
             RowsLoss(model),

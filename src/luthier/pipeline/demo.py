@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from luthier.core.errors import LuthierError
+from luthier.core.errors import LuthierError, RecipeError
 from luthier.core.progress import Reporter
 from luthier.core.workspace import RECIPE_NAME
 from luthier.evaluation import Assessment
@@ -21,7 +21,7 @@ from luthier.pipeline.plan import plan
 from luthier.pipeline.prepare import prepare
 from luthier.pipeline.project import Project, open_project
 from luthier.pipeline.release import Promoted, promote
-from luthier.pipeline.serve import serving
+from luthier.pipeline.serve import background_server
 from luthier.pipeline.train import Trained, train
 from luthier.registry import render_lineage
 
@@ -79,12 +79,14 @@ def demo(folder: str | Path, reporter: Reporter) -> Demo:
     begin = time.monotonic()
     copy_sample(Path(folder))
     with open_project(folder, reporter=reporter) as project:
+        if project.recipe.evaluation.questions is None:
+            raise RecipeError("the demo asks evaluation.questions, which this recipe lacks", where=str(folder))
         trained = _learn(project)
         evaluated = evaluate(project, trained.run)
         reporter.say(evaluated.report())
         promoted = promote(project, trained.run) if evaluated.verdict == "pass" else None
         reporter.say(_release_line(promoted, evaluated.verdict))
-        asked, lineage = _serve_and_ask(project, trained, evaluated.assessment)
+        asked, lineage = _serve_and_ask(project, trained, promoted, evaluated.assessment)
     assessment = evaluated.assessment
     return Demo(
         workspace=Path(folder),
@@ -145,12 +147,14 @@ def _release_line(promoted: Promoted | None, verdict: str) -> str:
     return f"6 of 6: released as {promoted.alias}; serving"
 
 
-def _serve_and_ask(project: Project, trained: Trained, assessment: Assessment) -> tuple[tuple[Asked, ...], str]:
+def _serve_and_ask(
+    project: Project, trained: Trained, promoted: Promoted | None, assessment: Assessment
+) -> tuple[tuple[Asked, ...], str]:
     """Start the API, ask base and tuned model over HTTP, file a correction; the answers and the lineage."""
-    name = project.recipe.name if project.registry.aliases() else trained.run
+    name = promoted.alias if promoted else trained.run
     chosen = [pair[0] for pair in assessment.answers][:: max(1, len(assessment.answers) // QUESTIONS)][:QUESTIONS]
     asked, last = [], ""
-    with serving(project) as url, httpx.Client(base_url=url, timeout=ANSWER_SECONDS) as client:
+    with background_server(project) as url, httpx.Client(base_url=url, timeout=ANSWER_SECONDS) as client:
         for score in chosen:
             _, base = _ask(client, assessment.reference, score.question)
             last, tuned = _ask(client, name, score.question)

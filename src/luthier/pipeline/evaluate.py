@@ -29,7 +29,7 @@ from luthier.pipeline.prepare import dataset_rows
 from luthier.pipeline.project import Project
 from luthier.pipeline.release import released
 
-QUESTIONS_AT_ONCE = 32
+QUESTIONS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,11 @@ import torch
 from luthier.core.artefacts import Plan
 from luthier.core.identity import content_id
 from luthier.core.rows import TokenRow
-from luthier.kernels.allocator import keep_pages
 from luthier.models.adapter import linear_shapes, trainable
 from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss
 from luthier.pipeline.base import open_base, with_adapter
-from luthier.pipeline.prepare import dataset_rows, find_dataset
+from luthier.pipeline.prepare import dataset_rows, find_dataset, training_rows
 from luthier.pipeline.project import Project
 from luthier.planning import (
     Machine,
@@ -48,12 +47,11 @@ class Planned:
 def plan(project: Project) -> Planned:
     """Estimate memory, time and cost of training this recipe here, and whether its data suffices."""
     begin = time.monotonic()
-    keep_pages()
     recipe = project.recipe
     with project.locked("plan"):
         base = open_base(project)
         dataset = find_dataset(project, base)
-        rows = base.tokens(dataset_rows(project, dataset, "train"))
+        rows = training_rows(project, base, dataset)
         validation = base.tokens(dataset_rows(project, dataset, "validation"))
         model = base.load()
         shape = _shape(model)

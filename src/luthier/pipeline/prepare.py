@@ -10,8 +10,7 @@ from luthier.core.artefacts import Artefact, Dataset, Source
 from luthier.core.errors import DatasetError, SourceError
 from luthier.core.identity import content_id, file_digest
 from luthier.core.recipe import DataSection, SourceSection
-from luthier.core.rows import Row, Split
-from luthier.core.workspace import Workspace
+from luthier.core.rows import Row, Split, TokenRow
 from luthier.data import prepare as prepare_data
 from luthier.data import read_rows
 from luthier.pipeline.base import Base, open_base
@@ -82,12 +81,18 @@ def with_files(data: DataSection, root: Path) -> DataSection:
         if not folder.is_dir():
             sources.append(source)
             continue
-        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
-        if not files:
+        names = _files_in(folder, source.path)
+        if not names:
             endings = ", ".join(SUFFIXES)
             raise SourceError("no file to read in this folder", where=source.path, allowed=f"files ending in {endings}")
-        sources += [source.model_copy(update={"path": str(path.relative_to(root))}) for path in files]
+        sources += [source.model_copy(update={"path": name}) for name in names]
     return data.model_copy(update={"sources": tuple(sources)})
+
+
+def _files_in(folder: Path, name: str) -> list[str]:
+    """The files of a source folder that can be read, as a recipe that lists them one by one would name them."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
+    return [str(Path(name) / path.relative_to(folder)) for path in files]
 
 
 def find_dataset(project: Project, base: Base) -> Dataset:
@@ -95,10 +100,18 @@ def find_dataset(project: Project, base: Base) -> Dataset:
     digest = _recipe_digest(project, base)
     for entry in project.registry.list("dataset"):
         if entry.artefact.summary.get("recipe") == digest:
-            _refuse_changed_sources(project.workspace, entry.artefact)
+            _refuse_changed_sources(project, entry.artefact)
             assert isinstance(entry.artefact, Dataset)
             return entry.artefact
     raise DatasetError("there is no dataset of this recipe yet", allowed="make it with: luthier prepare")
+
+
+def training_rows(project: Project, base: Base, dataset: Artefact) -> list[TokenRow]:
+    """The training split as tokens. Raises DatasetError when there is nothing to learn in it."""
+    rows = base.tokens(dataset_rows(project, dataset, "train"))
+    if not sum(row.target_tokens for row in rows):
+        raise DatasetError("no training row has a token to learn", where=dataset.id)
+    return rows
 
 
 def dataset_rows(project: Project, dataset: Artefact, split: Split) -> list[Row]:
@@ -107,13 +120,19 @@ def dataset_rows(project: Project, dataset: Artefact, split: Split) -> list[Row]
     return read_rows(project.workspace.root / dataset.path, split)
 
 
-def _refuse_changed_sources(workspace: Workspace, dataset: Artefact) -> None:
+def _refuse_changed_sources(project: Project, dataset: Artefact) -> None:
+    """Files that are gone may have been put away; files that changed or came must not be left out unnoticed."""
+    root = project.workspace.root
     sources = dataset.summary["sources"]
     assert isinstance(sources, Mapping)
     for name, digest in sources.items():
-        path = workspace.root / name
+        path = root / name
         if path.is_file() and file_digest([path]) != digest:
             raise DatasetError(f"{name} has changed since {dataset.id} was made", allowed="run: luthier prepare")
+    for source in project.recipe.data.sources:
+        new = [name for name in _files_in(root / source.path, source.path) if name not in sources]
+        if new:
+            raise DatasetError(f"{new[0]} was added since {dataset.id} was made", allowed="run: luthier prepare")
 
 
 def _recipe_digest(project: Project, base: Base) -> str:

@@ -51,6 +51,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe file."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"cannot read the recipe: {error}", where=str(path)) from error
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe: {error.strerror or error}", where=str(path)) from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"the recipe is not UTF-8 at byte {error.start + 1}", where=str(path)) from error
     return parse_recipe(text, overrides, where=path.name)

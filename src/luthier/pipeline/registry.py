@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import yaml
+
 from luthier.core.artefacts import Artefact
 from luthier.pipeline.project import Project
 from luthier.registry import Garbage, Lineage, collect_garbage, render_lineage
@@ -29,6 +31,10 @@ class Listed:
             "summary": dict(artefact.summary),
             "environment": self.environment,
         }
+
+    def report(self) -> str:
+        """The same for people, as YAML."""
+        return yaml.safe_dump(self.to_json(), sort_keys=False, allow_unicode=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def serve(project: Project, on_ready: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def serving(project: Project) -> Iterator[str]:
+def background_server(project: Project) -> Iterator[str]:
     """The URL of the API on a free port, in a background thread until the end of the `with`."""
     with running(api(project)) as url:
         yield url

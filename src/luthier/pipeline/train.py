@@ -13,14 +13,13 @@ from typing import Any
 import yaml
 
 from luthier.core.artefacts import Dataset, Run
-from luthier.core.errors import DatasetError, TrainingError
+from luthier.core.errors import TrainingError
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id, file_digest
-from luthier.kernels.allocator import keep_pages
 from luthier.models.adapter import save_adapter, trainable
 from luthier.models.losses import RowsLoss
 from luthier.pipeline.base import Base, open_base, with_adapter
-from luthier.pipeline.prepare import dataset_rows, find_dataset
+from luthier.pipeline.prepare import dataset_rows, find_dataset, training_rows
 from luthier.pipeline.project import Project
 from luthier.registry import capture
 from luthier.training import Checkpoint, Schedule, Training, TrainingState, fit
@@ -49,27 +48,32 @@ def train(project: Project, resume: bool = False) -> Trained:
     by `luthier registry gc`. Raises DatasetError without a dataset, TrainingError where training cannot go on.
     """
     begin = time.monotonic()
-    keep_pages()
     with project.locked("train"):
         base = open_base(project)
         dataset = find_dataset(project, base)
-        partial = _partial_folder(project, _inputs(project, base, dataset), resume)
+        inputs = _inputs(project, base, dataset)
+        partial = project.workspace.state / "runs" / f"{content_id('training', inputs)}.partial"
+        checkpoint = Checkpoint(partial)
+        if resume and not checkpoint.path.is_file():
+            raise TrainingError(f"there is nothing to resume: {_why_not(partial.parent, inputs)}")
         training, model = _set_up(project, base, dataset)
         if resume:
-            project.reporter.say(
-                f"going on from step {Checkpoint(partial).done_steps()} of {len(training.schedule.steps)}"
-            )
-        state = fit(training, Checkpoint(partial), resume, lambda state: _tell(project, training.schedule, state))
-        figures = _figures(training, state, time.monotonic() - begin)
-        return _finish(project, (base, dataset), partial, model, state, figures)
+            project.reporter.say(f"going on from step {checkpoint.done_steps()} of {len(training.schedule.steps)}")
+        else:
+            _begin(project, partial, inputs)
+        try:
+            state = fit(training, checkpoint, resume, lambda state: _tell(project, training.schedule, state))
+            figures = _figures(training, state, time.monotonic() - begin)
+            return _finish(project, (base, dataset), partial, model, state, figures)
+        except KeyboardInterrupt:
+            project.reporter.say("Training was stopped. Go on with: luthier train --resume")
+            raise
 
 
 def _set_up(project: Project, base: Base, dataset: Dataset) -> tuple[Training, Any]:
     """Everything that the loop needs, and the model with its adapter."""
     recipe = project.recipe
-    rows = base.tokens(dataset_rows(project, dataset, "train"))
-    if not sum(row.target_tokens for row in rows):
-        raise DatasetError("no training row has a token to learn", where=dataset.id)
+    rows = training_rows(project, base, dataset)
     model = with_adapter(project, base.load())
     loss = RowsLoss(model)
     schedule = Schedule.of(rows, recipe.training, recipe.data.max_length)
@@ -95,28 +99,21 @@ def _inputs(project: Project, base: Base, dataset: Dataset) -> dict[str, object]
     }
 
 
-def _partial_folder(project: Project, inputs: Mapping[str, object], resume: bool) -> Path:
-    """The folder of the training in progress; the one to go on with, or a new one."""
-    runs = project.workspace.state / "runs"
-    folder = runs / f"{content_id('training', inputs)}.partial"
-    if resume:
-        if not Checkpoint(folder).path.is_file():
-            raise TrainingError(f"there is nothing to resume: {_why_not(runs, inputs)}", where=str(runs))
-        return folder
-    if folder.exists():
-        put_aside = folder.with_suffix(".abandoned")
+def _begin(project: Project, partial: Path, inputs: Mapping[str, object]) -> None:
+    """Make the folder of the training in progress, and put aside what an earlier one left there."""
+    if partial.exists():
+        put_aside = partial.with_suffix(".abandoned")
         shutil.rmtree(put_aside, ignore_errors=True)
-        folder.rename(put_aside)
+        partial.rename(put_aside)
         project.reporter.say(f"starting anew; the interrupted training is in {put_aside.name}")
-    folder.mkdir(parents=True)
-    write_text(folder / INPUTS, json.dumps(inputs, indent=1))
-    return folder
+    write_text(partial / INPUTS, json.dumps(inputs, indent=1))
 
 
 def _why_not(runs: Path, inputs: Mapping[str, object]) -> str:
-    """How the interrupted trainings that there are differ from this one."""
-    for other in sorted(runs.glob(f"*.partial/{INPUTS}"), key=lambda path: path.stat().st_mtime, reverse=True):
-        theirs = json.loads(other.read_text(encoding="utf-8"))
+    """How the training that was interrupted last differs from this one."""
+    interrupted = [folder for folder in runs.glob("*.partial") if Checkpoint(folder).path.is_file()]
+    for folder in sorted(interrupted, key=lambda folder: folder.stat().st_mtime, reverse=True):
+        theirs = json.loads((folder / INPUTS).read_text(encoding="utf-8"))
         differing = sorted(name for name in {*inputs, *theirs} if inputs.get(name) != theirs.get(name))
         return f"the interrupted training has another {', '.join(differing)}"
     return "no training was interrupted"

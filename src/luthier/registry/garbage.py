@@ -15,6 +15,9 @@ from luthier.store.artefacts import list_entries
 RESUMABLE_SECONDS = 24 * 3600.0
 """How long an interrupted run (`*.partial`) stays where nobody has written to it, so that it can be resumed."""
 
+IGNORED_BY_GIT = ".gitignore"
+"""The one hidden file beside the database that is meant to be there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
@@ -60,7 +63,8 @@ def delete_files(workspace: Workspace, artefact: Artefact, others: Iterable[Arte
 def _candidates(workspace: Workspace) -> Iterator[Path]:
     """Whatever lies where artefacts do, and hidden files beside the database."""
     if workspace.state.is_dir():
-        yield from sorted(path for path in workspace.state.iterdir() if path.name.startswith("."))
+        hidden = (path for path in workspace.state.iterdir() if path.name.startswith("."))
+        yield from sorted(path for path in hidden if path.name != IGNORED_BY_GIT)
     for kind in ARTEFACT_TYPES:
         folder = workspace.folder(kind, "any").parent
         if folder.is_dir():

@@ -1,6 +1,7 @@
 """From what a person types to an id."""
 
 import difflib
+from string import hexdigits
 
 from sqlalchemy import ColumnElement, Connection, select
 
@@ -36,8 +37,8 @@ def resolve(connection: Connection, reference: str, *, with_requests: bool = Fal
 
 def looks_like_id(name: str) -> bool:
     """Whether a name could be mistaken for an id or the beginning of one."""
-    kind, dash, _ = name.partition("-")
-    return bool(dash) and kind in {*ARTEFACT_TYPES, REQUEST_PREFIX}
+    kind, dash, digits = name.partition("-")
+    return bool(dash) and kind in {*ARTEFACT_TYPES, REQUEST_PREFIX} and set(digits) <= set(hexdigits)
 
 
 def _beginning_with(connection: Connection, column: ColumnElement[str], reference: str) -> list[str]:

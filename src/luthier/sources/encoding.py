@@ -15,6 +15,11 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_COMMON = frozenset(
+    {"cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"}
+    | {"big5", "cp932", "cp949", "euc_jp", "euc_kr", "gb18030", "gb2312", "gbk", "koi8_r", "shift_jis"}
+)
+"""Encodings of exports that are met today, preferred to those of old Macintoshes and DOS."""
 
 
 class Encoding(NamedTuple):
@@ -88,9 +93,9 @@ def _guess(path: Path) -> Encoding:
 
 def _likeliest_legacy(sample: bytes) -> str:
     """Windows-1252 where it is as likely as the best guess: the two often differ in no character."""
-    guesses = charset_normalizer.from_bytes(sample)
-    best = guesses.best()
-    if best is None or any(guess.encoding == "cp1252" for guess in guesses):
+    guesses = [guess.encoding for guess in charset_normalizer.from_bytes(sample)]
+    if not guesses or "cp1252" in guesses:
         return "cp1252"
-    same = sample.decode("cp1252", errors="replace") == sample.decode(best.encoding, errors="replace")
-    return "cp1252" if same else best.encoding
+    best = next((guess for guess in guesses if guess in _COMMON), guesses[0])
+    same = sample.decode("cp1252", errors="replace") == sample.decode(best, errors="replace")
+    return "cp1252" if same else best

@@ -47,7 +47,8 @@ def _read_line(text: str, origin: Origin, line: int) -> Record:
     try:
         return as_record(_decode(text), origin, line, text)
     except json.JSONDecodeError as error:
-        return Record(origin, line, {}, f"not valid JSON: {error.msg} at column {error.colno}", text)
+        what = error.msg.removesuffix(" at")
+        return Record(origin, line, {}, f"not valid JSON: {what} at column {error.colno}", text)
     except (RecursionError, ValueError) as error:
         return Record(origin, line, {}, f"not valid JSON: {error}", text)
 
@@ -109,7 +110,7 @@ def _are_turns(items: list[object]) -> bool:
 
 def _invalid(what: str, name: str, line: int, column: int | None = None) -> SourceError:
     place = f"{name}, line {line}" + (f", column {column}" if column else "")
-    return SourceError(f"not valid JSON: {what}", where=place)
+    return SourceError(f"not valid JSON: {what.removesuffix(' at')}", where=place)
 
 
 class _Window:

@@ -10,8 +10,8 @@ from phonenumbers import Leniency, PhoneNumberMatch, PhoneNumberMatcher
 
 _EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%'-]*[\w+%-]@(?:[\w-]+\.)+[^\W\d_]{2,}")
 _CARD = re.compile(r"(?<![\w#.])\d(?:[ -]?\d){12,18}(?![\w])")
-_DIGIT_RUN = re.compile(r"\d(?:[^\w\n]{0,3}\d){6}")
-"""Seven digits with at most punctuation between them: without one there is no phone number to look for."""
+_DIGIT_RUN = re.compile(r"[+(]{0,2}\d(?:[^\w\n]{0,3}\d){6,}")
+"""Seven digits or more with at most punctuation between them: phone and card numbers are looked for in these alone."""
 _URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"]+", re.IGNORECASE)
 _NO_PHONE = re.compile(
     r"(?:\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4})(?!\d).*"  # a date
@@ -100,14 +100,18 @@ def _key(entry: str) -> str:
 def _find(text: str, region: str) -> Iterator[_Span]:
     if "@" in text:
         yield from (_Span(*found.span(), "email") for found in _EMAIL.finditer(text))
-    if _DIGIT_RUN.search(text) is None:
+    runs = [found.span() for found in _DIGIT_RUN.finditer(text)]
+    if not runs:
         return
     yield from (_Span(*found.span(), "card") for found in _CARD.finditer(text) if _is_card(found, text))
     links = [found.span() for found in _URL.finditer(text)]
-    for match in PhoneNumberMatcher(text, region, leniency=Leniency.POSSIBLE):
-        in_link = any(start <= match.start < end for start, end in links)
-        if not in_link and _is_phone(match, text):
-            yield _Span(match.start, match.end, "phone")
+    for start, end in runs:
+        if any(first <= start < last for first, last in links):
+            continue
+        for match in PhoneNumberMatcher(text[start:end], region, leniency=Leniency.POSSIBLE):
+            span = _Span(start + match.start, start + match.end, "phone")
+            if _is_phone(match, text[max(0, span.start - _CONTEXT) : span.start]):
+                yield span
 
 
 def _is_card(found: re.Match[str], text: str) -> bool:
@@ -117,10 +121,9 @@ def _is_card(found: re.Match[str], text: str) -> bool:
     return issued and luhn(digits) and _REFERENCE_BEFORE.search(before) is None
 
 
-def _is_phone(match: PhoneNumberMatch, text: str) -> bool:
+def _is_phone(match: PhoneNumberMatch, before: str) -> bool:
     """Judge a possible number by how it is written and what comes before it."""
     raw = match.raw_string
-    before = text[max(0, match.start - _CONTEXT) : match.start]
     if sum(character.isdigit() for character in raw) < _FEWEST_DIGITS or _NO_PHONE.fullmatch(raw):
         return False
     if _PHONE_BEFORE.search(before):

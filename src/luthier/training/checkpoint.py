@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from luthier.core.errors import TrainingError
+from luthier.core.errors import TrainingError, WorkspaceError
 from luthier.core.files import atomic_path
 from luthier.training.state import TrainingState
 
@@ -32,15 +32,18 @@ class Checkpoint:
         best: Mapping[str, torch.Tensor],
         optimizer: torch.optim.AdamW,
     ) -> None:
-        """Write everything beside the old file, then put it in its place."""
+        """Write everything beside the old file, then put it in its place. Raises WorkspaceError for a full disk."""
         tensors = {f"weight/{name}": parameter.detach() for name, parameter in parameters.items()}
         tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
         for name, parameter in parameters.items():
             if moments := optimizer.state.get(parameter):
                 tensors |= {f"{moment}/{name}": moments[moment] for moment in MOMENTS}
                 tensors[f"step/{name}"] = moments["step"]
-        with atomic_path(self.path) as partial:
-            save_file(tensors, partial, metadata={"state": json.dumps(asdict(state))})
+        try:
+            with atomic_path(self.path) as partial:
+                save_file(tensors, partial, metadata={"state": json.dumps(asdict(state))})
+        except SafetensorError as error:
+            raise WorkspaceError(f"cannot write: {error}", where=str(self.path)) from error
 
     def done_steps(self) -> int:
         """How many optimiser steps the saved state has behind it. Raises TrainingError for a damaged file."""
@@ -51,8 +54,10 @@ class Checkpoint:
     ) -> tuple[TrainingState, dict[str, torch.Tensor]]:
         """Put weights and moments back; the state and the best weights. Raises TrainingError when they do not fit."""
         state, tensors = self._read()
-        saved = {name.removeprefix("weight/") for name in tensors if name.startswith("weight/")}
-        if saved != set(parameters):
+        saved = {
+            name.removeprefix("weight/"): tensor.shape for name, tensor in tensors.items() if name.startswith("weight/")
+        }
+        if saved != {name: parameter.shape for name, parameter in parameters.items()}:
             raise TrainingError("the checkpoint trains other weights than this recipe", where=str(self.path))
         for name, parameter in parameters.items():
             parameter.data.copy_(tensors[f"weight/{name}"])

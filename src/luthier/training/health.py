@@ -18,7 +18,9 @@ OVERFIT_ROWS = 8
 OVERFIT_STEPS = 60
 OVERFIT_LEARNING_RATE = 2e-3
 OVERFIT_SHARE = 0.25
-"""Eight rows count as learnt when their loss falls to this share of its first value."""
+"""Eight rows count as learnt when their loss falls to this share of its first value,"""
+OVERFIT_KNOWN = 0.1
+"""or to this many nats a token: a model may know them beforehand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ def check_health(
     if findings[0].verdict == "fail":
         return findings
     findings.append(_gradients(loss, parameters, batch))
+    if findings[1].verdict == "fail":
+        return findings
     findings.append(_overfit(loss, parameters, batch, on_step))
     return findings
 
@@ -77,7 +81,8 @@ def _first_loss(loss: RowsLoss, batch: FlatBatch, vocabulary: int) -> Finding:
 def _gradients(loss: RowsLoss, parameters: Mapping[str, nn.Parameter], batch: FlatBatch) -> Finding:
     """The largest gradient norm among the parameters: neither zero nor beyond all bounds."""
     total = loss.loss_sum(batch) / batch.target_tokens
-    gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
+    reached = total.requires_grad
+    gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True) if reached else ()
     largest = max((float(gradient.norm()) for gradient in gradients if gradient is not None), default=0.0)
     if not math.isfinite(largest) or largest > 1e4:
         return Finding("gradient", "fail", largest, 1e4, "gradients explode: lower the learning rate, or use float32")
@@ -91,19 +96,19 @@ def _overfit(
 ) -> Finding:
     """Train on the same few rows until their loss has fallen far enough, or the steps run out."""
     optimizer = torch.optim.AdamW(parameters.values(), lr=OVERFIT_LEARNING_RATE, weight_decay=0.0)
-    first = value = 0.0
+    limit = value = 0.0
     for step in range(OVERFIT_STEPS):
         current = loss.loss_sum(batch) / batch.target_tokens
         value = current.item()
-        first = first or value
+        limit = limit or max(OVERFIT_SHARE * value, OVERFIT_KNOWN)
         on_step(step, OVERFIT_STEPS)
-        if value <= OVERFIT_SHARE * first:
+        if value <= limit:
             break
         current.backward()
         nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     on_step(OVERFIT_STEPS, OVERFIT_STEPS)
-    learnt = value <= OVERFIT_SHARE * first
+    learnt = value <= limit
     advice = "" if learnt else "eight rows could not be learnt by heart: raise adapter.r, or check the rows' targets"
-    return Finding("overfit_rows", "pass" if learnt else "fail", value, OVERFIT_SHARE * first, advice)
+    return Finding("overfit_rows", "pass" if learnt else "fail", value, limit, advice)

@@ -14,6 +14,7 @@ from luthier.core.rows import TokenRow
 from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss
 from luthier.training.checkpoint import Checkpoint
+from luthier.training.interrupts import interrupts_held_back
 from luthier.training.schedule import Schedule, Step
 from luthier.training.state import TrainingState
 
@@ -37,11 +38,11 @@ class Training:
 def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnStep) -> TrainingState:
     """Train, and leave the weights of the best validation loss (or the last, as the settings say) in the parameters.
 
-    A checkpoint is written at the start, every `save_seconds`, at every validation and when interrupted.
+    A checkpoint is written at the start, every `save_seconds`, before every validation and when interrupted.
     """
     settings, schedule = training.settings, training.schedule
     parameters = list(training.parameters.values())
-    optimizer = torch.optim.AdamW(parameters, betas=ADAM_BETAS, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(parameters, betas=ADAM_BETAS, weight_decay=settings.weight_decay, fused=True)
     state, best = TrainingState(), _copy(training.parameters)
     if resume:
         state, best = checkpoint.load(training.parameters, optimizer)
@@ -52,16 +53,19 @@ def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnSte
 
     saved = save()
     try:
-        while state.step < len(schedule.steps) and not state.stopped_early:
-            begin = time.monotonic()
-            _set_learning_rate(optimizer, schedule.learning_rate_at(state.step))
-            _step(training, optimizer, schedule.steps[state.step], state)
-            state.loop_seconds += time.monotonic() - begin
+        while not _is_finished(state, training):
+            if not _validation_is_due(state, training):  # it is after a resume, where training was killed in it
+                begin = time.monotonic()
+                _set_learning_rate(optimizer, schedule.learning_rate_at(state.step))
+                _step(training, optimizer, schedule.steps[state.step], state)
+                state.loop_seconds += time.monotonic() - begin
             if _validation_is_due(state, training):
-                if _validate(training, state):
-                    best = _copy(training.parameters)
                 saved = save()
-            elif time.monotonic() - saved > settings.save_seconds:
+                loss = _validation_loss(training)
+                with interrupts_held_back():
+                    if _note_validation(state, loss, settings.early_stopping_patience):
+                        best = _copy(training.parameters)
+            if time.monotonic() - saved > settings.save_seconds:
                 saved = save()
             on_step(state)
     except KeyboardInterrupt:
@@ -74,6 +78,7 @@ def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnSte
 
 def _step(training: Training, optimizer: torch.optim.AdamW, batches: Step, state: TrainingState) -> None:
     """One optimiser step; the loss is the mean over all target tokens of all its micro-batches."""
+    optimizer.zero_grad(set_to_none=True)
     flat = [FlatBatch.of(rows) for rows in batches]
     target_tokens = sum(batch.target_tokens for batch in flat)
     total = 0.0
@@ -82,16 +87,16 @@ def _step(training: Training, optimizer: torch.optim.AdamW, batches: Step, state
         loss.backward()
         total += loss.item()
     norm = float(nn.utils.clip_grad_norm_(list(training.parameters.values()), training.settings.max_grad_norm))
-    if math.isfinite(norm) and math.isfinite(total):
-        optimizer.step()
-        point = {"step": state.step + 1, "loss": total, "gradient_norm": norm}
-        state.train_curve.append(point | {"learning_rate": optimizer.param_groups[0]["lr"]})
-    else:
-        _count_skipped(state)
-    optimizer.zero_grad(set_to_none=True)
-    state.step += 1
-    state.tokens += sum(batch.tokens for batch in flat)
-    state.target_tokens += target_tokens
+    with interrupts_held_back():
+        if math.isfinite(norm) and math.isfinite(total):
+            optimizer.step()
+            point = {"step": state.step + 1, "loss": total, "gradient_norm": norm}
+            state.train_curve.append(point | {"learning_rate": optimizer.param_groups[0]["lr"]})
+        else:
+            _count_skipped(state)
+        state.step += 1
+        state.tokens += sum(batch.tokens for batch in flat)
+        state.target_tokens += target_tokens
 
 
 def _count_skipped(state: TrainingState) -> None:
@@ -106,24 +111,35 @@ def _count_skipped(state: TrainingState) -> None:
         )
 
 
+def _is_finished(state: TrainingState, training: Training) -> bool:
+    last = state.step == len(training.schedule.steps) and not _validation_is_due(state, training)
+    return last or state.stopped_early
+
+
 def _validation_is_due(state: TrainingState, training: Training) -> bool:
+    """Whether this step ends with a validation that has not been made yet."""
     last = state.step == len(training.schedule.steps)
-    return last or state.step % training.settings.eval_steps == 0
+    return state.validated_step < state.step and (last or state.step % training.settings.eval_steps == 0)
 
 
-def _validate(training: Training, state: TrainingState) -> bool:
-    """Measure the validation loss; whether it is the best so far. Without validation rows the last weights count."""
-    if not training.validation_rows:
+def _validation_loss(training: Training) -> float | None:
+    """Mean loss per target token of the validation rows, None where there is no target."""
+    losses = training.loss.row_losses(training.validation_rows)
+    target_tokens = sum(row.target_tokens for row in losses)
+    return sum(row.loss_sum for row in losses) / target_tokens if target_tokens else None
+
+
+def _note_validation(state: TrainingState, loss: float | None, patience: int | None) -> bool:
+    """Enter a validation into the state; whether it is the best so far. Where none can be made, the last one is."""
+    state.validated_step = state.step
+    if loss is None:
         state.best_step = state.step
         return True
-    losses = training.loss.row_losses(training.validation_rows)
-    loss = sum(row.loss_sum for row in losses) / sum(row.target_tokens for row in losses)
     state.validation_curve.append({"step": state.step, "loss": loss})
-    if state.best_loss is None or loss < state.best_loss:
+    if math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss):
         state.best_loss, state.best_step, state.validations_since_best = loss, state.step, 0
         return True
     state.validations_since_best += 1
-    patience = training.settings.early_stopping_patience
     state.stopped_early = patience is not None and state.validations_since_best >= patience
     return False
 

@@ -8,7 +8,7 @@ def pack(lengths: Sequence[int], capacity: int) -> list[list[int]]:
     """Numbers of the rows in each pack, by best-fit-decreasing.
 
     Rows are taken from the longest to the shortest; each goes into the fullest pack that still has room, or opens a
-    new one. Uses at most 11/9 of the fewest possible packs, plus one (Johnson 1973). Raises ValueError for a row
+    new one. Uses at most 11/9 of the fewest possible packs, plus four (Johnson 1973). Raises ValueError for a row
     longer than `capacity`.
     """
     packs: list[list[int]] = []

@@ -13,6 +13,7 @@ class TrainingState:
     loop_seconds: float = 0.0
     """Time in steps alone: validation and saving left out."""
     skipped_steps: int = 0
+    validated_step: int = 0
     best_step: int = 0
     best_loss: float | None = None
     validations_since_best: int = 0

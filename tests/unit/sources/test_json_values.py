@@ -32,7 +32,7 @@ def test_lines_keep_their_numbers(tmp_path: Path) -> None:
     ("line", "error"),
     [
         ('{"a": 1', "not valid JSON: Expecting ',' delimiter at column 8"),
-        ('{"a": 1} x', "not valid JSON: Extra data at column 10"),
+        ('{"a": 1} x', "not valid JSON: Extra data at column 9"),
         ("17", "expected an object with named fields, found a number"),
         ("null", "expected an object with named fields, found null"),
         ("[" * 100_000, "not valid JSON: "),
@@ -86,7 +86,7 @@ def test_json_lines_in_a_json_file(tmp_path: Path) -> None:
         ('[{"a": 1} {"a": 2}]', "t.json, line 1: not valid JSON: expected ',' or ']' after an element"),
         ('[{"a": 1}', "t.json, line 1: not valid JSON: expected ',' or ']' after an element"),
         ('[{"a": 1}]]', "t.json, line 1: not valid JSON: extra data after the array"),
-        ('{"a": ', "t.json, line 1, column 7: not valid JSON: Expecting value"),
+        ('{"a": ', "t.json, line 1, column 6: not valid JSON: Expecting value"),
         ('{"a": [{}], "b": [{}]}', "t.json: holds several arrays: a, b"),
     ],
 )

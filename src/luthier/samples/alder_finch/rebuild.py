@@ -278,7 +278,7 @@ def as_mojibake(text: str) -> str:
 
 def rendering(case: Case, side: str) -> Callable[[str], str]:
     """How one side's texts were stored: one choice for the whole case where the export broke the encoding."""
-    if case.kind == "conversation" and generator("encoding", case.id).random() < 0.045:
+    if case.kind == "conversation" and generator("encoding", case.id).random() < 0.08:
         return as_mojibake
     rng = generator("rendering", case.id, side)
     chance = rng.random()

@@ -1,0 +1,41 @@
+# Everything happens in .venv; the targets make it first when it is missing or out of date.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: setup demo test test-slow check bench constraints clean
+
+setup: $(READY)
+
+# torch comes first and alone: its exact version has a CPU build where an open range pulls in gigabytes of CUDA.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(READY)
+
+demo: $(READY)
+	$(BIN)/luthier demo
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python src/luthier/samples/alder_finch/rebuild.py --check
+
+bench: $(READY)
+	$(BIN)/python benchmarks/bench_training.py
+
+constraints: $(READY)
+	$(BIN)/python scripts/write_constraints.py > constraints.tmp
+	mv constraints.tmp constraints.txt
+
+clean:
+	rm -rf .venv luthier-demo build dist

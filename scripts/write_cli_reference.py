@@ -1,0 +1,196 @@
+"""Print docs/reference/cli.md: every command with its arguments, options and JSON fields."""
+
+import sys
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from luthier.cli.app import app
+
+HEAD = """# Command line
+
+<!-- Written by: python scripts/write_cli_reference.py > docs/reference/cli.md -->
+
+Commands work on the workspace that the current folder lies in. What is decided once lives in its recipe,
+`luthier.yaml`; `-o training.learning_rate=1e-3` overrides a field of it for one command. `luthier --version` prints the
+version, `--help` after any command what it takes.
+
+Exit codes: 0 done; 1 an error that is yours to mend, said in one sentence on standard error, wrong arguments included;
+2 refused by a gate; 130 stopped by Ctrl-C. Progress goes to standard error, results to standard output. With `--json`
+standard output holds one JSON object and nothing else; its fields below are stable, more may be added.
+"""
+
+JSON_FIELDS: dict[str, dict[str, str]] = {
+    "demo": {
+        "base": "`facts`: share of golden questions that the base model answered with every fact",
+        "tuned": "the same of the tuned model",
+        "verdict": "pass, fail or inconclusive",
+        "train": "the fields of `luthier train`",
+        "seconds": "wall time",
+        "workspace": "where everything lies",
+        "release": "the release, or null where the verdict was not pass",
+        "asked": "questions asked over HTTP: `question`, `expected`, `base`, `tuned`",
+        "lineage": "lines of the tree from the raw files to the last answer",
+    },
+    "prepare": {
+        "dataset": "id",
+        "path": "the dataset's folder",
+        "read": "source records, each counted once",
+        "kept": "those that gave a row",
+        "dropped": "those that did not; read = kept + dropped",
+        "splits": "rows in `train`, `validation`, `test`",
+        "files": "for each file `path`, `read`, `kept`, `dropped`",
+        "seconds": "wall time",
+        "formats": "layout found in each file",
+        "reasons": "records dropped for each kind of reason; a record may have several",
+        "redactions": "masked e-mail addresses, phone numbers and cards, by kind",
+    },
+    "check": {
+        "verdict": "pass, warn or fail",
+        "findings": "`check`, `verdict`, `value`, `limit`, `advice`",
+        "seconds": "wall time",
+        "health_report": "id",
+    },
+    "plan": {
+        "memory_bytes": "at the peak",
+        "seconds": "of training: `low`, `expected`, `high`",
+        "cost": "the same in the currency of planning.price_per_hour",
+        "advice": "sentences",
+        "data": "`enough`, `forecast`",
+        "plan": "id",
+        "memory": "bytes by what holds them",
+        "probe_seconds": "wall time of the estimate",
+    },
+    "train": {
+        "run": "id",
+        "path": "the run's folder",
+        "rows": "rows trained on",
+        "tokens": "unpadded input tokens over all epochs",
+        "target_tokens": "tokens that counted in the loss",
+        "tokens_per_second": "over the loop, validation and saving left out",
+        "fast_path": "on or off",
+        "train_loss": "mean of the last epoch, in nats per target token",
+        "validation_loss": "of the weights that were kept; null without validation rows",
+        "peak_memory_bytes": "of the process",
+        "seconds": "wall time",
+        "fast_path_reason": "why it is off, or null",
+        "steps": "optimiser steps",
+        "kept_step": "the step whose weights were kept",
+        "stopped_early": "whether validation had stopped getting better",
+        "skipped_steps": "steps without a finite loss or gradient",
+    },
+    "evaluate": {
+        "evaluation": "id",
+        "verdict": "pass, fail or inconclusive",
+        "metrics": "by name: `value` and its 95 % interval, `low` and `high`",
+        "gates": "`gate`, `verdict`, `reason`",
+        "run": "the run that was measured",
+        "candidate": "the same",
+        "reference": "what it was measured against: the released run, or the base model",
+        "reference_metrics": "the metrics of the reference",
+        "path": "folder of the report and all answers",
+        "seconds": "wall time",
+    },
+    "release promote": {
+        "release": "id",
+        "alias": "the name that is served",
+        "run": "what it points to",
+        "evaluation": "the evaluation that allowed it",
+        "forced": "the reason given with --force, or null",
+    },
+    "monitor": {
+        "since": "begin of the window in seconds since the epoch, UTC, or null for all time",
+        "first": "time of the first request, or null",
+        "last": "time of the last one",
+        "total": "`requests`, `errors`, `prompt_tokens`, `completion_tokens`, `latency` and `first_token` (seconds: "
+        "`p50`, `p95`), `up`, `down`, `corrections`",
+        "models": "for each name and run `model`, `run` and `figures` as in `total`",
+    },
+    "registry list": {
+        "artefacts": "the latest first, each with the fields of `luthier registry show`",
+    },
+    "registry show": {
+        "id": "made from the content",
+        "kind": "source, dataset, base, health, plan, run, evaluation, release or feedback",
+        "aliases": "names that point to it",
+        "created_at": "when it was first made, in seconds since the epoch, UTC",
+        "parents": "ids of what it was made from",
+        "path": "where its files lie, relative to the workspace where they are inside it, or null",
+        "summary": "its figures",
+        "environment": "packages, machine and git state where it was made, or null",
+    },
+    "registry gc": {
+        "removed": "paths, relative to the workspace",
+        "bytes_freed": "what their files took",
+    },
+    "registry lineage": {
+        "reference": "the id that was asked for",
+        "nodes": "`id`, `kind`, `detail`, `created_at`, `aliases`, `removed`",
+        "edges": "pairs of parent and child",
+        "omitted": "by id, how many more requests it answered than are among the nodes",
+    },
+}
+"""Top-level fields by command."""
+
+
+def reference() -> str:
+    """The whole page, as Markdown."""
+    return "\n".join([HEAD, *(_section(name, command) for name, command in commands(get_command(app)))])
+
+
+def commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """(name as typed, command) of every command, groups left out."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
+def _section(name: str, command: Any) -> str:
+    usage = " ".join(["luthier", name, *(_metavar(each) for each in command.params if _is_argument(each))])
+    parts = [f"## luthier {name}\n", f"{command.help}\n", f"```\n{usage}\n```\n"]
+    if rows := [f"| `{_spelling(each)}` | {each.help}{_default(each)} |" for each in command.params]:
+        parts += ["| | |\n|---|---|", *rows, ""]
+    if fields := JSON_FIELDS.get(name):
+        parts += [
+            "| field of the JSON | |\n|---|---|",
+            *(f"| `{field}` | {text} |" for field, text in fields.items()),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def _is_argument(parameter: Any) -> bool:
+    return bool(parameter.param_type_name == "argument")
+
+
+def _metavar(parameter: Any) -> str:
+    name = parameter.name.upper()
+    return name if parameter.required else f"[{name}]"
+
+
+def _spelling(parameter: Any) -> str:
+    if _is_argument(parameter):
+        return _metavar(parameter)
+    return ", ".join(parameter.opts) + ("" if parameter.is_flag else f" {_value(parameter)}")
+
+
+def _value(parameter: Any) -> str:
+    """What stands behind an option: its choices, or the kind of value."""
+    kind = parameter.type_descriptor.annotation
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "\\|".join(choice.value for choice in kind)
+    return {int: "INTEGER", float: "NUMBER", Path: "PATH"}.get(kind, "TEXT")
+
+
+def _default(parameter: Any) -> str:
+    value = parameter.default.value if isinstance(parameter.default, Enum) else parameter.default
+    return "" if value is None or value is False else f" Default: `{value}`."
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reference())

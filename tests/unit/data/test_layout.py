@@ -1,0 +1,90 @@
+import pytest
+
+from luthier.core.errors import SourceError
+from luthier.core.recipe import SourceSection
+from luthier.data.layout import Layout, resolve_layout
+
+TURNS = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
+GROUP_BY = ("conversation_id", "customer_id")
+
+
+def resolve(*samples: dict[str, object], **section: object) -> Layout:
+    names = list(dict.fromkeys(name for sample in samples for name in sample))
+    source = SourceSection.model_validate({"path": "t.csv", **section})
+    return resolve_layout(source, names, samples, GROUP_BY)
+
+
+@pytest.mark.parametrize(
+    ("sample", "layout"),
+    [
+        ({"messages": TURNS, "id": 1}, Layout("messages", {"messages": "messages"})),
+        ({"reward": 0.5, "traj": TURNS, "services": ["a"]}, Layout("messages", {"messages": "traj"})),
+        (
+            {"conversations": [{"from": "human", "value": "Q"}], "tools": "[]"},
+            Layout("sharegpt", {"conversations": "conversations"}),
+        ),
+        (
+            {"Instruction": "Q", "input": "", "output": "A"},
+            Layout("alpaca", {"instruction": "Instruction", "output": "output", "input": "input"}),
+        ),
+        (
+            {"prompt": "Q", "response": "A", "system": "S"},
+            Layout("prompt_completion", {"prompt": "prompt", "completion": "response", "system": "system"}),
+        ),
+        ({"body": "Q", "reply": "A"}, Layout("prompt_completion", {"prompt": "body", "completion": "reply"})),
+        ({"question": "Q", "answer": "A"}, Layout("question_answer", {"question": "question", "answer": "answer"})),
+        ({"id": "7", "shown": "user: Q\nassistant: A"}, Layout("transcript", {"text": "shown"})),
+        ({"text": "words", "category": "x"}, Layout("text", {"text": "text"})),
+        ({"title": "T", "body": "words"}, Layout("text", {"text": "body", "title": "title"})),
+        ({"anything": "words", "count": 3}, Layout("text", {"text": "anything"})),
+    ],
+)
+def test_detects(sample: dict[str, object], layout: Layout) -> None:
+    assert resolve(sample) == layout
+
+
+def test_the_mapping_decides_the_format() -> None:
+    sample: dict[str, object] = {"utterance": "cancel it", "intent": "cancel", "question": "x", "answer": "y"}
+    as_pairs = resolve(sample, columns={"prompt": "utterance", "completion": "intent"})
+    assert as_pairs == Layout("prompt_completion", {"prompt": "utterance", "completion": "intent"})
+    assert resolve(sample, columns={"text": "utterance"}) == Layout("text", {"text": "utterance"})
+    assert as_pairs.read({"utterance": "Q", "intent": "A"}) == resolve({"prompt": "Q", "completion": "A"}).read(
+        {"prompt": "Q", "completion": "A"}
+    )
+
+
+def test_the_format_of_the_recipe_is_taken_at_its_word() -> None:
+    sample: dict[str, object] = {"text": "no turns here", "b": "c"}
+    assert resolve(sample, format="transcript", columns={"text": "text"}).format == "transcript"
+
+
+def test_groups_are_read_from_mapped_columns() -> None:
+    sample: dict[str, object] = {"text": "words", "Kunde": "C1", "conversation_id": ""}
+    layout = resolve(sample, columns={"customer_id": "Kunde"})
+    assert layout.format == "text"
+    assert layout.groups(sample, GROUP_BY) == (("customer_id", "C1"),)
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (
+            {"columns": {"prompt": "utterence", "completion": "intent"}},
+            "t.csv: no column 'utterence' for prompt (did you mean utterance? columns there are: utterance, intent)",
+        ),
+        (
+            {"columns": {"promt": "utterance"}},
+            "t.csv: columns: unknown name 'promt' (did you mean prompt? allowed: ",
+        ),
+        (
+            {"format": "alpaca", "columns": {"instruction": "utterance"}},
+            "t.csv: format alpaca needs output (name them under columns; columns there are: utterance, intent)",
+        ),
+        ({"format": "text", "columns": {"prompt": "utterance"}}, "t.csv: columns: unknown name 'prompt' ("),
+        ({}, "t.csv: cannot tell what the columns are: utterance, intent (map them, "),
+    ],
+)
+def test_faults_name_the_file_the_column_and_what_there_is(section: dict[str, object], message: str) -> None:
+    with pytest.raises(SourceError) as refusal:
+        resolve({"utterance": "cancel it", "intent": "cancel"}, **section)
+    assert str(refusal.value).startswith(message)

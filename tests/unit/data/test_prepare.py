@@ -1,0 +1,210 @@
+import csv
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from luthier.core.errors import DatasetError, RecipeError, SourceError, TemplateError, WorkspaceError
+from luthier.core.recipe import DataSection
+from luthier.core.rows import SPLITS, Row
+from luthier.data import Prepared, prepare, read_ledger, read_report, read_rows
+from luthier.text import jaccard, words
+
+NOUNS = ["chair", "table", "lamp", "stool", "shelf", "bench", "desk", "bed", "sofa", "rug", "knife", "board", "bowl"]
+FILLER = [f"detail{number}" for number in range(400)]
+
+
+def conversation(draw: random.Random, number: int) -> dict[str, str]:
+    question = f"How much is the {draw.choice(NOUNS)} number {number} with {' '.join(draw.sample(FILLER, 12))}?"
+    answer = f"It costs {number} pounds and comes with {' '.join(draw.sample(FILLER, 12))}."
+    return {"body": question, "reply": answer, "customer_id": f"C{number % 70}"}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """Raw files with 100 good tickets and chats, and one record for each way to be dropped."""
+    draw = random.Random(5)
+    tickets = [conversation(draw, number) for number in range(100)]
+    tickets[50:50] = [
+        {**tickets[3], "body": "ann@mail.example " + tickets[3]["body"].upper()},
+        {**tickets[3], "body": "bob@mail.example " + tickets[3]["body"]},
+        {**tickets[4], "reply": tickets[4]["reply"] + " Bye."},
+        {"body": "hi", "reply": "yo", "customer_id": ""},
+        {"body": "No answer yet to this one", "reply": "", "customer_id": "C1"},
+        {
+            "body": "Wo ist denn meine Bestellung geblieben?",
+            "reply": "Sie ist schon unterwegs zu Ihnen.",
+            "customer_id": "",
+        },
+        {"body": "A very long one", "reply": " ".join(FILLER), "customer_id": ""},
+        {"body": "Break the template please now", "reply": "with this answer here", "customer_id": ""},
+    ]
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    with (raw / "tickets.csv").open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.DictWriter(handle, ["body", "reply", "customer_id"])
+        writer.writeheader()
+        writer.writerows(tickets)
+    chats = []
+    for number in range(200, 320):
+        exchange = conversation(draw, number)
+        turns = [{"role": "user", "content": exchange["body"]}, {"role": "assistant", "content": exchange["reply"]}]
+        chats.append(json.dumps({"messages": turns}))
+    chats[16] = '{"messages": ['
+    (raw / "chats.jsonl").write_text("\n".join(chats) + "\n", encoding="utf-8")
+    (raw / "book.md").write_text("# Returns\n\nSend it back within thirty days.\n", encoding="utf-8")
+    return tmp_path
+
+
+def section(**changes: object) -> DataSection:
+    fields = {
+        "sources": [
+            {"path": "raw/tickets.csv", "columns": {"prompt": "body", "completion": "reply"}},
+            {"path": "raw/chats.jsonl"},
+            {"path": "raw/book.md"},
+        ],
+        "system": "Be brief.",
+        "clean": {"languages": ["en"]},
+        "max_length": 100,
+    }
+    return DataSection.model_validate({**fields, **changes})
+
+
+def count_tokens(row: Row) -> int:
+    if "template" in row.plain():
+        raise TemplateError("roles must alternate")
+    return len(row.plain().split())
+
+
+def run(root: Path, data: DataSection, where: str = "datasets") -> Prepared:
+    return prepare(data, root, lambda dataset: root / where / dataset, count_tokens, lambda _: None)
+
+
+def test_every_record_is_kept_or_dropped_with_its_reasons(shop: Path) -> None:
+    made = run(shop, section())
+    dropped = {entry.origin: entry.reasons for entry in read_ledger(made.folder) if not entry.kept}
+    by_row = {(origin.file.removeprefix("raw/"), origin.row): reasons for origin, reasons in dropped.items()}
+    assert by_row.pop(("tickets.csv", 51))[0].startswith("near duplicate: of raw/tickets.csv row 4, ")
+    assert by_row.pop(("tickets.csv", 52))[0] == "exact duplicate: of raw/tickets.csv row 51"
+    assert by_row.pop(("tickets.csv", 53))[0].startswith("near duplicate: of raw/tickets.csv row 5, ")
+    assert by_row == {
+        ("tickets.csv", 54): ("too short: 2 words, at least 4 wanted",),
+        ("tickets.csv", 55): ("missing value: completion is empty",),
+        ("tickets.csv", 56): ("language: looks like de, wanted en",),
+        ("tickets.csv", 57): ("too long: 406 tokens, at most 100",),
+        ("tickets.csv", 58): ("template: roles must alternate",),
+        ("chats.jsonl", 17): ("unreadable: not valid JSON: Expecting value at column 15",),
+    }
+
+
+def test_the_report_adds_up(shop: Path) -> None:
+    made = run(shop, section())
+    report = dict(made.report)
+    assert {name: report[name] for name in ("dataset", "read", "kept", "dropped", "formats", "redactions")} == {
+        "dataset": made.id,
+        "read": 229,
+        "kept": 220,
+        "dropped": 9,
+        "formats": {"raw/tickets.csv": "prompt_completion", "raw/chats.jsonl": "messages", "raw/book.md": "text"},
+        "redactions": {"email": 2},
+    }
+    assert report["files"] == [
+        {"path": "raw/tickets.csv", "read": 108, "kept": 100, "dropped": 8},
+        {"path": "raw/chats.jsonl", "read": 120, "kept": 119, "dropped": 1},
+        {"path": "raw/book.md", "read": 1, "kept": 1, "dropped": 0},
+    ]
+    assert report["splits"] == {split: len(read_rows(made.folder, split)) for split in SPLITS}
+    assert read_report(made.folder) == {
+        name: value for name, value in report.items() if name not in ("path", "seconds")
+    }
+    assert [name for name, _ in made.sources] == ["raw/tickets.csv", "raw/chats.jsonl", "raw/book.md"]
+
+
+def test_rows_and_ledger_refer_to_each_other(shop: Path) -> None:
+    made = run(shop, section())
+    rows = {row.id: row for split in SPLITS for row in read_rows(made.folder, split)}
+    entries = list(read_ledger(made.folder))
+    assert len(rows) == 220
+    assert {row_id for entry in entries for row_id in entry.row_ids} == set(rows)
+    assert all(rows[row_id].origin == entry.origin for entry in entries for row_id in entry.row_ids)
+    chats = [row for row in rows.values() if row.messages]
+    assert all(row.messages[0] == {"role": "system", "content": "Be brief."} for row in chats)
+    assert [row.text for row in rows.values() if not row.messages] == ["Returns\n\nSend it back within thirty days."]
+
+
+def test_no_sibling_straddles(shop: Path) -> None:
+    made = run(shop, section())
+    rows = [(row, split) for split in SPLITS for row in read_rows(made.folder, split)]
+    customers: dict[str, str] = {}
+    for row, split in rows:
+        for group in row.groups:
+            assert customers.setdefault(group, split) == split
+    sets = [(set(words(row.plain())), split) for row, split in rows]
+    assert not any(
+        jaccard(one, other) >= 0.8
+        for place, (one, split) in enumerate(sets)
+        for other, other_split in sets[:place]
+        if split != other_split
+    )
+    assert len(customers) == 70
+
+
+def test_the_same_input_gives_the_same_dataset_anywhere(shop: Path) -> None:
+    first, again = run(shop, section()), run(shop, section(), "elsewhere")
+    assert first.id == again.id
+    assert run(shop, section(split={"seed": 1})).id != first.id
+    assert sorted(path.name for path in first.folder.iterdir()) == ["ledger.parquet", "report.json", "rows.parquet"]
+    assert [path.name for path in again.folder.parent.iterdir()] == [again.id]
+
+
+def test_originals_are_masked_unless_the_recipe_says_otherwise(shop: Path) -> None:
+    masked, plain = run(shop, section()), run(shop, section(clean={"redact": None}))
+    assert not any("ann@" in entry.original for entry in read_ledger(masked.folder))
+    assert any("ann@" in entry.original for entry in read_ledger(plain.folder))
+
+
+def test_without_a_threshold_every_copy_is_kept_in_one_split(shop: Path) -> None:
+    made = run(shop, section(clean={"near_duplicates": None, "min_words": 0}))
+    splits = {row.origin.row: split for split in SPLITS for row in read_rows(made.folder, split) if row.groups}
+    assert splits[4] == splits[51] == splits[52]
+    assert splits[5] == splits[53]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        (
+            {"sources": [{"path": "raw/ticket.csv"}]},
+            SourceError,
+            r"raw/ticket\.csv: no such file \(did you",
+        ),
+        (
+            {"sources": [{"path": "raw/tickets.csv", "columns": {"prompt": "boddy"}}]},
+            SourceError,
+            r"raw/tickets\.csv: no column 'boddy' for prompt \(did you mean body\?",
+        ),
+        ({"clean": {"languages": ["eng"]}}, RecipeError, "unknown eng"),
+        ({"max_length": 1}, DatasetError, r"no rows are left of 229 records: too long \(22\d\)"),
+    ],
+)
+def test_faults_leave_nothing_behind(
+    shop: Path, changes: dict[str, object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        run(shop, section(**changes))
+    assert not list((shop / "datasets").glob("*"))
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(shop: Path) -> None:
+    (shop / "taken").write_text("a file", encoding="utf-8")
+    with pytest.raises(WorkspaceError, match="cannot write: "):
+        run(shop, section(), "taken")
+
+
+def test_nothing_is_printed_and_progress_is_told(shop: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    told: list[str] = []
+    prepare(section(), shop, lambda dataset: shop / "datasets" / dataset, count_tokens, told.append)
+    assert capfd.readouterr() == ("", "")
+    assert told[0] == "read raw/tickets.csv: 108 records"
+    assert told[-1] == "writing the dataset"

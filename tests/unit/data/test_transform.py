@@ -1,0 +1,64 @@
+import json
+from dataclasses import replace
+
+from luthier.core.recipe import CleanSection, RedactSection
+from luthier.core.rows import Origin
+from luthier.data.clean import cleaning_steps
+from luthier.data.layout import Layout
+from luthier.data.transform import Rules, row_id, transform_record
+
+ORIGIN = Origin("t.csv", 3)
+RULES = Rules(
+    layouts=[Layout("question_answer", {"question": "q", "answer": "a"})],
+    steps=cleaning_steps(CleanSection(), ""),
+    group_by=("customer_id",),
+    redact=RedactSection(),
+)
+
+
+def raw(**fields: object) -> str:
+    return json.dumps(fields)
+
+
+def test_a_record_becomes_a_masked_row_with_its_groups() -> None:
+    record = raw(q="Where is it? ann@mail.example", a="On the <b>way</b>.", customer_id="C7", mail="ann@mail.example")
+    outcome = transform_record(ORIGIN, 0, record, None, RULES)
+    assert outcome.row is not None
+    assert [message["content"] for message in outcome.row.messages] == ["Where is it? [EMAIL]", "On the way."]
+    assert outcome.row.groups == ("customer_id=C7",)
+    assert outcome.row.id == row_id(outcome.row)
+    assert outcome.key == "where is it email on the way"
+    assert outcome.reasons == ()
+    assert outcome.redactions == {"email": 2}
+    assert "ann@" not in outcome.original
+
+
+def test_groups_that_are_personal_data_get_pseudonyms() -> None:
+    def group(customer: str) -> tuple[str, ...]:
+        outcome = transform_record(ORIGIN, 0, raw(q="one two", a="three four", customer_id=customer), None, RULES)
+        assert outcome.row is not None
+        return outcome.row.groups
+
+    assert group("ann@mail.example") == group("ann@mail.example")
+    assert group("ann@mail.example") != group("bob@mail.example")
+    assert group("ann@mail.example")[0].startswith("customer_id=#")
+
+
+def test_unreadable_records_keep_what_stood_there() -> None:
+    outcome = transform_record(ORIGIN, 0, json.dumps('{"q": "ann@mail.example'), "not valid JSON: x", RULES)
+    assert outcome.row is None
+    assert outcome.reasons == ("unreadable: not valid JSON: x",)
+    assert json.loads(outcome.original) == '{"q": "[EMAIL]'
+
+
+def test_records_nested_beyond_reason_are_no_crash() -> None:
+    deep = "[" * 900 + "]" * 900
+    outcome = transform_record(ORIGIN, 0, f'{{"q": {deep}, "a": "x"}}', None, RULES)
+    assert outcome.row is None
+    assert outcome.reasons == ("unreadable: nested too deeply",)
+
+
+def test_equal_texts_of_two_records_are_two_rows() -> None:
+    outcome = transform_record(ORIGIN, 0, raw(q="one two", a="three four"), None, RULES)
+    assert outcome.row is not None
+    assert row_id(outcome.row) != row_id(replace(outcome.row, origin=Origin("t.csv", 4)))

@@ -1,0 +1,88 @@
+"""The fused cross-entropy is torch's, in value and gradient, whatever the size of its chunks."""
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from luthier.kernels import loss
+from luthier.kernels.loss import target_loss_sum, target_losses
+
+VOCABULARY, HIDDEN_SIZE = 37, 8
+
+
+def example(tokens: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(tokens)
+    hidden = torch.randn(tokens, HIDDEN_SIZE, dtype=torch.float64, generator=generator) * 3
+    head_weight = torch.randn(VOCABULARY, HIDDEN_SIZE, dtype=torch.float64, generator=generator)
+    labels = torch.randint(VOCABULARY, (tokens,), generator=generator)
+    return hidden.to(dtype).requires_grad_(), head_weight.to(dtype), labels
+
+
+@pytest.mark.parametrize("chunk_tokens", [1, 4, 10, 512])
+@pytest.mark.parametrize("tokens", [1, 4, 10, 11])
+def test_sum_and_gradient_equal_cross_entropy(tokens: int, chunk_tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss, "CHUNK_TOKENS", chunk_tokens)
+    hidden, head_weight, labels = example(tokens)
+    expected = F.cross_entropy(hidden @ head_weight.t(), labels, reduction="sum")
+
+    found = target_loss_sum(hidden, head_weight, labels)
+
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    [expected_gradient] = torch.autograd.grad(expected * 0.3, hidden)
+    [found_gradient] = torch.autograd.grad(found * 0.3, hidden)
+    torch.testing.assert_close(found_gradient, expected_gradient, rtol=0, atol=1e-12)
+
+
+def test_single_losses_equal_cross_entropy_and_have_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss, "CHUNK_TOKENS", 4)
+    hidden, head_weight, labels = example(11, torch.float32)
+
+    found = target_losses(hidden, head_weight, labels)
+
+    torch.testing.assert_close(found, F.cross_entropy(hidden @ head_weight.t(), labels, reduction="none").detach())
+    assert not found.requires_grad
+
+
+def test_sums_in_fp32_when_the_weights_are_bfloat16() -> None:
+    hidden, head_weight, labels = example(300, torch.bfloat16)
+    exact = F.cross_entropy(hidden.double() @ head_weight.double().t(), labels, reduction="sum")
+
+    found = target_loss_sum(hidden, head_weight, labels)
+    found.backward()
+
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(exact.item(), rel=5e-3)
+    assert hidden.grad is not None
+    assert hidden.grad.dtype == torch.bfloat16
+
+
+def test_large_logits_do_not_overflow() -> None:
+    hidden, head_weight, labels = example(5, torch.float32)
+    loud = (hidden * 1e3).detach().requires_grad_()
+
+    found = target_loss_sum(loud, head_weight, labels)
+    [gradient] = torch.autograd.grad(found, loud)
+
+    expected = F.cross_entropy(loud @ head_weight.t(), labels, reduction="sum")
+    torch.testing.assert_close(found, expected)
+    assert torch.isfinite(gradient).all()
+
+
+def test_no_target_costs_nothing() -> None:
+    hidden, head_weight, _ = example(3)
+    none = torch.zeros(0, dtype=torch.long)
+
+    total = target_loss_sum(hidden[:0], head_weight, none)
+    [gradient] = torch.autograd.grad(total, hidden)
+
+    assert float(total.detach()) == 0
+    assert torch.count_nonzero(gradient) == 0
+    assert target_losses(hidden[:0], head_weight, none).shape == (0,)
+
+
+def test_refuses_a_head_that_trains() -> None:
+    hidden, head_weight, labels = example(3)
+
+    with pytest.raises(ValueError, match="no gradient for the head's weight"):
+        target_loss_sum(hidden, head_weight.requires_grad_(), labels)
