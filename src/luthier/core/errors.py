@@ -12,6 +12,8 @@ LuthierError                 exit code 1: one plain sentence, no stack trace
 ├── RegistryError            an artefact or alias does not exist or is still in use
 ├── ServingError             the server cannot start
 └── GateRefused              exit code 2: a gate said no
+
+A command that Ctrl-C ended exits with 130.
 """
 
 

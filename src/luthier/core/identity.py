@@ -15,7 +15,8 @@ def canonical_json(value: object) -> str:
 
 def content_id(kind: str, content: object) -> str:
     """`kind-` and the first 12 hex digits of the SHA-256 of the content's canonical JSON."""
-    digest = hashlib.sha256(canonical_json(content).encode()).hexdigest()
+    # Text out of JSON files may hold half a surrogate pair, which strict UTF-8 refuses.
+    digest = hashlib.sha256(canonical_json(content).encode(errors="surrogatepass")).hexdigest()
     return f"{kind}-{digest[:ID_HEX_DIGITS]}"
 
 

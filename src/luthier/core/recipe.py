@@ -290,7 +290,8 @@ def _explain_one(location: tuple[int | str, ...], kind: str, message: str) -> st
         return f"{name} is missing"
     if kind == "model_type":
         return f"{name} is empty or a single value: it takes fields of its own"
-    return f"{name}: {message[:1].lower()}{message[1:].removeprefix('Value error, ')}"
+    message = message.removeprefix("Value error, ")
+    return f"{name}: {message[:1].lower()}{message[1:]}"
 
 
 def _fields_at(location: tuple[int | str, ...]) -> Iterable[str]:

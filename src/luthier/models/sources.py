@@ -46,7 +46,7 @@ def find_base(base: str, root: Path, cache: ModelCache, say: Say) -> BaseFiles:
     """
     folder = root / (Path(base).expanduser() if base.startswith("~/") else Path(base))
     if folder.is_dir():
-        return _from_folder(folder, str(folder), cache, say)
+        return _from_folder(folder, folder.resolve().name, cache, say)
     if match := PYPI.match(base):
         return _from_package(match["name"], match["version"], cache, say)
     if HUB.match(base):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from luthier.core.artefacts import Artefact, Evaluation
+from luthier.core.artefacts import Artefact, Evaluation, Run
+from luthier.core.errors import EvaluationError
 from luthier.core.files import atomic_directory
 from luthier.core.generation import Completion, GenerationRequest, complete
 from luthier.core.rows import TokenRow
@@ -62,7 +63,7 @@ def evaluate(project: Project, run: str | None = None) -> Evaluated:
     """Measure a run (the latest if none is named) beside the released run, or the base model before any release.
 
     Losses come from the run's own dataset, answers from the recipe's golden questions. Raises EvaluationError for
-    questions that cannot be read.
+    questions that cannot be read, and for runs of different base models.
     """
     begin = time.monotonic()
     settings = project.recipe.evaluation
@@ -71,27 +72,48 @@ def evaluate(project: Project, run: str | None = None) -> Evaluated:
         candidate = project.registry.get(run, "run") if run else project.registry.latest("run")
         base = open_base(project)
         reference = _reference(project, candidate, base)
-        dataset = project.registry.get(candidate.parents[0], "dataset")
-        splits = {split: base.tokens(dataset_rows(project, dataset, split)) for split in ("validation", "test")}
-        models = [reference, candidate.id]
+        splits = _held_out(project, base, candidate, reference)
+        models = [reference.id, candidate.id]
         losses = {model: _losses(project, base, model, splits) for model in models}
         answers = _answers(project, base, models, questions)
-        measured = [
+        theirs, ours = (
             Measured(
                 model, losses[model]["test"], losses[model]["validation"], score_answers(questions, answers[model])
             )
             for model in models
-        ]
-        assessment = assess(settings.gates, measured[1], measured[0])
-        path = _record(project, candidate, reference, assessment)
+        )
+        assessment = assess(settings.gates, ours, theirs)
+        path = _record(project, candidate, reference.id, assessment)
     return Evaluated(candidate.id, path, assessment, time.monotonic() - begin)
 
 
-def _reference(project: Project, candidate: Artefact, base: Base) -> str:
-    """The run that the candidate would replace, or the base model."""
+def _reference(project: Project, candidate: Artefact, base: Base) -> Artefact:
+    """The run that the candidate would replace, or the base model. Raises EvaluationError for another base model."""
     release = released(project)
-    replaced = release.parents[0] if release else base.artefact.id
-    return base.artefact.id if replaced == candidate.id else replaced
+    replaced = release.parents[0] if release else candidate.id
+    reference = base.artefact if replaced == candidate.id else project.registry.get(replaced, "run")
+    for run in (candidate, reference):
+        if isinstance(run, Run) and run.parents[1] != base.artefact.id:
+            raise EvaluationError(
+                f"{run.id} was trained from {run.parents[1]}, and the recipe's base model is {base.artefact.id}",
+                where="model.base",
+                allowed="the base model that both runs were trained from",
+            )
+    return reference
+
+
+def _held_out(project: Project, base: Base, candidate: Artefact, reference: Artefact) -> dict[str, list[TokenRow]]:
+    """Validation and test rows of the candidate's dataset, less those that the reference was trained on."""
+    dataset = project.registry.get(candidate.parents[0], "dataset")
+    seen: set[str] = set()
+    if isinstance(reference, Run) and reference.parents[0] != dataset.id:
+        earlier = project.registry.get(reference.parents[0], "dataset")
+        seen = {row.id for row in dataset_rows(project, earlier, "train")}
+    held_out: dict[str, list[TokenRow]] = {}
+    for split in ("validation", "test"):
+        rows = [row for row in dataset_rows(project, dataset, split) if row.id not in seen]
+        held_out[split] = base.tokens(rows)
+    return held_out
 
 
 def _losses(project: Project, base: Base, model: str, splits: dict[str, list[TokenRow]]) -> dict[str, list[RowLoss]]:
