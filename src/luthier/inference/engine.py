@@ -16,6 +16,7 @@ from luthier.core.generation import GenerationEvent, GenerationRequest
 from luthier.inference.answer import Answer
 from luthier.inference.sampling import next_tokens, random_source
 from luthier.models.adapter import refuse_unsafe_adapter
+from luthier.models.loading import plain_attention
 from luthier.models.template import ChatTemplate
 
 LARGEST_BATCH = 64
@@ -37,7 +38,7 @@ class Engine:
         self._turn = threading.Lock()
         self._end_ids = {template.end_token_id} | ({tokenizer.eos_token_id} - {None})
         self._longest = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0)) or None
-        model.set_attn_implementation("sdpa")
+        model.set_attn_implementation(plain_attention(model))
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -49,13 +49,16 @@ def _unpadded(padded: torch.Tensor, bucket: Bucket) -> torch.Tensor:
     return padded.transpose(1, 2).reshape(-1, heads, head_dim).index_select(0, bucket.slots)
 
 
-@functools.lru_cache(maxsize=64)
 def _forbidden(length: int, sliding_window: int | None, dtype: torch.dtype) -> torch.Tensor:
     """[length, length] to be added to scores: -inf where a query may not see a key."""
     mask = torch.full((length, length), float("-inf"), dtype=dtype).triu(1)
     if sliding_window is not None and sliding_window < length:
         mask += torch.full((length, length), float("-inf"), dtype=dtype).tril(-sliding_window)
     return mask
+
+
+_forbidden_in_short_rows = functools.lru_cache(maxsize=64)(_forbidden)
+"""At most 64 masks of LONGEST_PLAIN_ROW squared; those of longer rows would fill the memory."""
 
 
 def _long_rows(
@@ -108,7 +111,9 @@ class _ShortRows(torch.autograd.Function):
             k = _padded(key, bucket).view(batch, length, head_dim)
             v = _padded(value, bucket).view(batch, length, head_dim)
             scores = torch.bmm(q, k.transpose(1, 2))
-            scores.view(batch, group, length, length).add_(_forbidden(length, sliding_window, scores.dtype))
+            scores.view(batch, group, length, length).add_(
+                _forbidden_in_short_rows(length, sliding_window, scores.dtype)
+            )
             weights = torch.softmax(scores, -1)
             attended = torch.bmm(weights, v)
             output.index_copy_(0, bucket.tokens, _unpadded(attended.view(bucket.rows, heads, length, head_dim), bucket))

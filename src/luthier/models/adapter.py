@@ -47,11 +47,9 @@ def attach_lora(model: PreTrainedModel, r: int, lora_alpha: int, target_modules:
 def save_adapter(model: Any, folder: Path, base_name: str) -> None:
     """Write the adapter in PEFT's format, with the base model's name in its configuration instead of a path here.
 
-    Of a base model in a folder, the name is that of the folder. Raises WorkspaceError when the disk is full or the
-    place cannot be written.
+    Raises WorkspaceError when the disk is full or the place cannot be written.
     """
-    name = Path(base_name).name if Path(base_name).is_absolute() else base_name
-    model.peft_config[ADAPTER_NAME].base_model_name_or_path = name
+    model.peft_config[ADAPTER_NAME].base_model_name_or_path = base_name
     try:
         # Left to itself, PEFT asks the Hub whether the vocabulary grew.
         model.save_pretrained(str(folder), save_embedding_layers=False)

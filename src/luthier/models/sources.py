@@ -59,10 +59,10 @@ def _from_folder(folder: Path, name: str, cache: ModelCache, say: Say) -> BaseFi
     if ggufs and not list(folder.glob("*.safetensors")):
         if len(ggufs) > 1:
             names = ", ".join(path.name for path in ggufs)
-            raise ModelError(f"several GGUF files: {names}", where=name, allowed="one model in a folder")
+            raise ModelError(f"several GGUF files: {names}", where=str(folder), allowed="one model in a folder")
         converted = _converted(ggufs[0], cache, say)
         return BaseFiles(name, converted, _digest(converted, cache))
-    refuse_untrusted(folder, name)
+    refuse_untrusted(folder, str(folder))
     return BaseFiles(name, folder, _digest(folder, cache))
 
 

@@ -47,6 +47,7 @@ class Planned:
 def plan(project: Project) -> Planned:
     """Estimate memory, time and cost of training this recipe here, and whether its data suffices."""
     begin = time.monotonic()
+    available = psutil.virtual_memory().available
     recipe = project.recipe
     with project.locked("plan"):
         base = open_base(project)
@@ -74,7 +75,6 @@ def plan(project: Project) -> Planned:
             validation_tokens=_tokens(validation),
             eval_steps=recipe.training.eval_steps,
         )
-        available = psutil.virtual_memory().available
         speed = measured_speed(_probe(project, with_adapter(project, model), steps))
         figures = estimate(shape, setup, schedule, speed, Machine(available, recipe.planning.price_per_hour))
         content = {**figures.to_json(), "tokens_per_second": speed.to_json()}

@@ -1,12 +1,13 @@
 """`luthier registry`: what there is, what came from what, and what may go."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import yaml
 
 from luthier.core.artefacts import Artefact
 from luthier.pipeline.project import Project
-from luthier.registry import Garbage, Lineage, collect_garbage, render_lineage
+from luthier.registry import Alias, Garbage, Lineage, collect_garbage, render_lineage
 from luthier.store import Entry
 
 
@@ -51,12 +52,13 @@ class Traced:
 
 def list_artefacts(project: Project, kind: str | None = None) -> list[Listed]:
     """All artefacts, or those of a kind, the latest first."""
-    return [_listed(project, entry) for entry in project.registry.list(kind)]
+    aliases = project.registry.aliases().values()
+    return [_listed(entry, aliases) for entry in project.registry.list(kind)]
 
 
 def show_artefact(project: Project, reference: str) -> Listed:
     """One artefact by id, alias or the beginning of its id."""
-    return _listed(project, project.registry.entry(reference))
+    return _listed(project.registry.entry(reference), project.registry.aliases().values())
 
 
 def lineage(project: Project, reference: str) -> Traced:
@@ -76,7 +78,7 @@ def remove_garbage(project: Project) -> Garbage:
         return collect_garbage(project.store, project.workspace)
 
 
-def _listed(project: Project, entry: Entry) -> Listed:
-    aliases = (alias.name for alias in project.registry.aliases().values() if alias.target == entry.artefact.id)
+def _listed(entry: Entry, aliases: Iterable[Alias]) -> Listed:
+    names = tuple(alias.name for alias in aliases if alias.target == entry.artefact.id)
     environment = None if entry.environment is None else dict(entry.environment)
-    return Listed(entry.artefact, tuple(aliases), entry.created_at, environment)
+    return Listed(entry.artefact, names, entry.created_at, environment)

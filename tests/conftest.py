@@ -1,0 +1,285 @@
+"""A tiny random model with a tokenizer and a chat template, like the real ones in all but size; workspaces that use
+it; the command line in this process; and no network.
+
+torch and transformers are imported inside the fixtures, so that tests that need neither stay quick.
+"""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+import luthier
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+    from luthier.core.rows import TokenRow
+    from luthier.models.sources import BaseFiles
+    from luthier.models.template import ChatTemplate
+
+# Read by huggingface_hub when it is first imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+DEFAULT_SYSTEM_PROMPT = "You are a helpful model that slips this in."
+CHATML_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if loop.first and messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\n" + DEFAULT_SYSTEM_PROMPT + "<|im_end|>\n' }}{% endif %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+CORPUS = (
+    "system user assistant",
+    "You are the support assistant of the shop. How can I help you with the order?",
+    "Returns are free within 30 days; the refund takes about 5 working days after the parcel arrives.",
+)
+VOCABULARY = 320
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Models are cached in a folder of this test session, not in the home of whoever runs it."""
+    os.environ["LUTHIER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved Llama of 2 layers with random weights (safetensors, fp32) and its tokenizer. Copy it to change it."""
+    from transformers import LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    tokenizer = _train_tokenizer()
+    _seeded(LlamaForCausalLM, _llama_config(tokenizer)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def tiny_tokenizer(tiny_model_folder: Path) -> "PreTrainedTokenizerFast":
+    """Byte-level BPE with 320 tokens and a ChatML template that opens with a default system prompt, as SmolLM2's."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny_model_folder)
+    return tokenizer
+
+
+@pytest.fixture
+def tiny_template(tiny_tokenizer: "PreTrainedTokenizerFast") -> "ChatTemplate":
+    from luthier.models.template import ChatTemplate
+
+    return ChatTemplate(tiny_tokenizer)
+
+
+@pytest.fixture
+def tiny_base(tiny_model_folder: Path) -> "BaseFiles":
+    """`tiny_model_folder` as the base model that `find_base` gives."""
+    from luthier.core.identity import file_digest
+    from luthier.models.sources import BaseFiles, model_files
+
+    return BaseFiles("tiny-llama", tiny_model_folder, file_digest(model_files(tiny_model_folder)))
+
+
+@pytest.fixture
+def tiny_model(tiny_base: "BaseFiles") -> "PreTrainedModel":
+    """The tiny model in fp32, frozen: a new one for each test."""
+    from luthier.models.loading import load_model
+
+    return load_model(tiny_base, "float32")
+
+
+@pytest.fixture
+def random_rows() -> "Callable[..., list[TokenRow]]":
+    """`random_rows(lengths, vocabulary=320, seed=0)`: rows with random tokens, of which the second half are targets."""
+    return _random_rows
+
+
+def _random_rows(lengths: "Sequence[int]", vocabulary: int = VOCABULARY, seed: int = 0) -> "list[TokenRow]":
+    import random
+
+    from luthier.core.rows import TokenRow
+
+    source = random.Random(seed)
+    rows = []
+    for number, length in enumerate(lengths):
+        ids = tuple(source.randrange(vocabulary) for _ in range(length))
+        rows.append(TokenRow(f"row-{number}", ids, tuple(place >= max(1, length // 2) for place in range(length))))
+    return rows
+
+
+def _llama_config(tokenizer: "PreTrainedTokenizerFast") -> Any:
+    from transformers import LlamaConfig
+
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def _seeded(model_class: Any, config: Any) -> Any:
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return model_class(config)
+
+
+def _train_tokenizer() -> "PreTrainedTokenizerFast":
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    special_tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=special_tokens,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(CORPUS, trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
+        unk_token="<|endoftext|>",
+    )
+    tokenizer.chat_template = CHATML_TEMPLATE
+    return tokenizer
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """`command(folder, "prepare", "--json")` runs a luthier command there, in this process; warnings stay errors."""
+    from luthier.cli.main import run
+
+    monkeypatch.setattr(sys, "warnoptions", ["error"])
+
+    def call(folder: Path, *arguments: str) -> Ended:
+        monkeypatch.chdir(folder)
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Ended(code, out, err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def lay_out_shop(tiny_model_folder: Path) -> Callable[[Path], None]:
+    """`lay_out_shop(folder)`: a workspace over the tiny model with raw files, some of whose records must be dropped."""
+
+    def lay_out(folder: Path) -> None:
+        luthier.init(folder)
+        for name, text in _shop_files().items():
+            (folder / name).write_text(text, encoding="utf-8")
+        recipe = yaml.safe_load((folder / "luthier.yaml").read_text(encoding="utf-8"))
+        recipe["model"] = {"base": str(tiny_model_folder), "dtype": "float32"}
+        recipe["data"] |= {"sources": [{"path": "raw"}], "system": "You are the shop.", "max_length": 256}
+        recipe["training"] |= {"num_train_epochs": 4, "eval_steps": 10, "learning_rate": 5e-3}
+        recipe["evaluation"] = {"questions": "golden.jsonl", "max_new_tokens": 4, "gates": {"facts": 0.5}}
+        recipe["serving"] = {"port": 0, "max_new_tokens": 8}
+        (folder / "luthier.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+
+    return lay_out
+
+
+@pytest.fixture(scope="session")
+def _prepared_once(tmp_path_factory: pytest.TempPathFactory, lay_out_shop: Callable[[Path], None]) -> Path:
+    folder = tmp_path_factory.mktemp("prepared") / "shop"
+    lay_out_shop(folder)
+    with luthier.open_project(folder) as project:
+        luthier.prepare(project)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _evaluated_once(tmp_path_factory: pytest.TempPathFactory, _prepared_once: Path) -> Path:
+    folder = tmp_path_factory.mktemp("evaluated") / "shop"
+    shutil.copytree(_prepared_once, folder)
+    with luthier.open_project(folder) as project:
+        luthier.evaluate(project, luthier.train(project).run)
+    return folder
+
+
+@pytest.fixture
+def prepared_shop(tmp_path: Path, _prepared_once: Path) -> Path:
+    """A workspace of its own for each test, with a dataset."""
+    return Path(shutil.copytree(_prepared_once, tmp_path / "prepared" / "shop"))
+
+
+@pytest.fixture
+def evaluated_shop(tmp_path: Path, _evaluated_once: Path) -> Path:
+    """A workspace of its own for each test, with a dataset, a run and its evaluation."""
+    return Path(shutil.copytree(_evaluated_once, tmp_path / "evaluated" / "shop"))
+
+
+def _shop_files() -> dict[str, str]:
+    """Chats: 48 rows. Tickets: 4 rows, one repeated, one too short. Handbook: 2 sections. Four golden questions."""
+    things = ("delivery", "a refund", "the warranty", "an exchange", "gift wrapping", "a label", "a part", "an invoice")
+    cities = ("Leeds", "York", "Bath", "Hull", "Ayr", "Ely")
+    chats = [
+        {
+            "customer_id": f"C{number % 40}",
+            "messages": [
+                {"role": "user", "content": f"How long does {thing} take in {city}?"},
+                {"role": "assistant", "content": f"In {city} {thing} takes {number + 2} days."},
+            ],
+        }
+        for number, (thing, city) in enumerate((thing, city) for thing in things for city in cities)
+    ]
+    tickets = [
+        ("Where is the shop in Leeds?", "It is in 5 Kirkgate, beside the market."),
+        ("Do you repair old chairs too?", "We do; write to jo@mail.example with a photo."),
+        ("Where is the shop in Leeds?", "It is in 5 Kirkgate, beside the market."),
+        ("Hm", "?"),
+    ]
+    golden = [{"question": f"How long does {thing} take in Ely?", "facts": ["7 days"]} for thing in things[:4]]
+    return {
+        "raw/chats.jsonl": "".join(json.dumps(chat) + "\n" for chat in chats),
+        "raw/tickets.csv": "question,answer\n" + "".join(f'"{ask}","{answer}"\n' for ask, answer in tickets),
+        "raw/handbook.md": "# Returns\n\nReturns are free within 30 days.\n\n# Hours\n\nWe open at nine each day.\n",
+        "golden.jsonl": "".join(json.dumps(line) + "\n" for line in golden),
+    }
+
+
+@pytest.fixture
+def file_size_limit() -> "Iterator[Callable[[int], None]]":
+    """`file_size_limit(bytes)`: from then on the system refuses to let a file grow beyond, as a full disk does."""
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)

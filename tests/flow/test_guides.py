@@ -1,0 +1,140 @@
+"""What the guides say to type is typed here, and what they show is what comes out."""
+
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+
+import luthier
+from luthier.core.recipe import parse_recipe
+from luthier.evaluation import read_questions
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+ID = re.compile(r"\b([a-z]+)-[0-9a-f]{12,24}\b")
+LEFT_OUT = "…"
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """(language, content) of each block of a page."""
+    found = BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))
+    assert found, f"no block in {page}"
+    return found
+
+
+def shown_after(page: str, language: str) -> Iterator[tuple[str, str]]:
+    """Each `sh` block, and the content of the block of this language that follows it, empty if none does."""
+    found = [*blocks(page), ("", "")]
+    for (kind, code), (next_kind, shown) in pairwise(found):
+        if kind == "sh":
+            yield code, shown if next_kind == language else ""
+
+
+def arguments(line: str, ids: dict[str, str]) -> list[str]:
+    """What follows `luthier` on a command line, with the ids of the guide replaced by those there are."""
+    program, *rest = shlex.split(ID.sub(lambda found: ids.get(found[1], found[0]), line))
+    assert program == "luthier", line
+    return rest
+
+
+def assert_shown(shown: str, printed: str) -> None:
+    """Each line of the guide stands in the output, up to its `…`; ids may differ."""
+    lines = [ID.sub(r"\1-", line) for line in printed.splitlines()]
+    for line in ID.sub(r"\1-", shown).splitlines():
+        start, cut, _ = line.partition(LEFT_OUT)
+        assert any(other.startswith(start) if cut else other == line for other in lines), f"{line!r} not in:\n{printed}"
+
+
+def test_preparing_data(command, tiny_model_folder, tmp_path, monkeypatch):
+    page = "guides/prepare-data.md"
+    monkeypatch.chdir(tmp_path)
+    [python] = [code for language, code in blocks(page) if language == "python"]
+    exec(compile(python, page, "exec"), {})
+    shop = tmp_path / "shop"
+    recipe = yaml.safe_load((shop / "luthier.yaml").read_text(encoding="utf-8"))
+    recipe["model"]["base"] = str(tiny_model_folder)
+    recipe["data"]["max_length"] = 8192  # the tiny tokenizer makes several tokens of a word
+    (shop / "luthier.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    commands = list(shown_after(page, "text"))
+    assert len(commands) == 6
+    ids: dict[str, str] = {}
+    for code, shown in commands:
+        ended = command(shop, *arguments(code, ids))
+        assert ended.code == (1 if shown.startswith("luthier: ") else 0), ended.err
+        assert_shown(shown, ended.err if ended.code else ended.out)
+        ids.setdefault("dataset", next((shop / ".luthier" / "datasets").iterdir()).name)
+
+
+def test_training_and_evaluating(command, evaluated_shop):
+    with luthier.open_project(evaluated_shop) as project:
+        ids = {"run": luthier.list_artefacts(project, "run")[0].artefact.id}
+    ends = {}
+    for code, _ in shown_after("guides/train-and-evaluate.md", "text"):
+        ended = command(evaluated_shop, *arguments(code, ids))
+        ends[code.strip()] = ended.code
+        if "--resume" in code:
+            assert ended.err == "luthier: there is nothing to resume: no training was interrupted\n"
+    assert ends.pop("luthier check") in (0, 2)  # the tiny model is random
+    assert ends == {
+        "luthier plan": 0,
+        "luthier train": 0,
+        "luthier train --resume": 1,
+        "luthier evaluate": 0,
+        "luthier release promote": 2,
+        'luthier release promote --force "pilot with two colleagues, see ticket 12"': 0,
+    }
+
+
+def test_serving_and_monitoring(command, evaluated_shop):
+    page = "guides/serve-and-monitor.md"
+    assert command(evaluated_shop, "release", "promote", "--force", "to try the guide").code == 0
+    ids: dict[str, str] = {}
+    ran = []
+    with luthier.open_project(evaluated_shop) as project, luthier.background_server(project) as url:
+        for code, shown in shown_after(page, "json"):
+            if code == "luthier serve\n":
+                continue
+            if code.startswith("luthier"):
+                ended = command(evaluated_shop, *arguments(code, ids))
+                assert ended.code == 0, ended.err
+                printed = ended.out
+            else:
+                printed = _curl(code, url, ids)
+            if shown:
+                answer = json.loads(printed)
+                assert answer.keys() == json.loads(shown).keys()
+                ids[answer["id"].partition("-")[0]] = answer["id"]
+            ran.append(printed)
+    models, answer, feedback, monitored, lineage = ran
+    assert "shop" in [model["id"] for model in json.loads(models)["data"]]
+    assert json.loads(answer)["system_fingerprint"].startswith("run-")
+    assert "1 of 1 answers rated, 0% of them up; 1 corrected." in monitored
+    for identity in (json.loads(answer)["id"], json.loads(feedback)["id"]):
+        assert identity in lineage
+
+
+def _curl(code: str, url: str, ids: dict[str, str]) -> str:
+    script = ID.sub(lambda found: ids.get(found[1], found[0]), code.replace("http://127.0.0.1:8000", url))
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in (DOCS / "guides").glob("*.md")))
+def test_recipes_in_the_guides_are_valid(page):
+    for language, code in blocks(f"guides/{page}"):
+        if language == "yaml":
+            recipe = {"name": "shop", "model": {"base": "org/name"}, "data": {}} | yaml.safe_load(code)
+            recipe["data"].setdefault("sources", [{"path": "raw"}])
+            parse_recipe(yaml.safe_dump(recipe))
+
+
+def test_golden_questions_in_the_guide_can_be_read(tmp_path):
+    [lines] = [code for language, code in blocks("guides/train-and-evaluate.md") if language == "jsonl"]
+    path = tmp_path / "golden.jsonl"
+    path.write_text(lines, encoding="utf-8")
+    assert len(read_questions(path)) == 2

@@ -1,0 +1,158 @@
+"""What the commands print for people."""
+
+import builtins
+import re
+
+import pytest
+import yaml
+
+import luthier
+
+
+def test_init_says_what_comes_next(command, tmp_path):
+    ended = command(tmp_path, "init", "shop")
+    assert ended.out == "Made shop/luthier.yaml. Put your files into shop/raw, then run: luthier prepare\n"
+    again = command(tmp_path, "init", "shop")
+    assert (again.code, again.err) == (1, "luthier: shop/luthier.yaml: there is a workspace here already\n")
+
+
+def test_prepare_prints_files_and_reasons(command, prepared_shop):
+    ended = command(prepared_shop, "prepare")
+    assert re.match(r"dataset-[0-9a-f]{12}: 54 records read, 52 kept, 2 dropped\nrows: \d+ train, ", ended.out)
+    assert "raw/tickets.csv  4     2     2\n" in ended.out
+    assert "exact duplicate  1\n" in ended.out
+    assert "read raw/handbook.md: 2 records\n" in ended.err
+
+
+def test_prepare_without_drops_prints_no_reasons(command, prepared_shop):
+    ended = command(prepared_shop, "prepare", "-o", "data.sources=[{path: raw/chats.jsonl}]")
+    assert "48 kept, 0 dropped" in ended.out
+    assert "dropped because" not in ended.out
+
+
+def test_check_exits_2_when_the_model_cannot_learn(command, prepared_shop):
+    ended = command(prepared_shop, "check", "-o", "adapter.r=1")
+    assert ended.code == 2
+    assert re.search(r"^overfit_rows +fail ", ended.out, re.MULTILINE)
+    assert ended.out.endswith("Verdict: fail\n")
+
+
+def test_plan_prints_time_memory_and_cost(command, prepared_shop):
+    ended = command(prepared_shop, "plan", "-o", "planning.price_per_hour=3600")
+    assert re.search(r"^Time:   \d+\.\d minutes expected \(\d+\.\d to \d+\.\d\)\nMemory: 0\.\d GB\nCost:   ", ended.out)
+    assert "- Training needs about 0." in ended.out
+
+
+def test_train_and_evaluate_say_what_comes_next(command, prepared_shop):
+    trained = command(prepared_shop, "train")
+    assert trained.out.endswith(". Next: luthier evaluate\n")
+    evaluated = command(prepared_shop, "evaluate")
+    assert "**INCONCLUSIVE: " in evaluated.out
+    assert (prepared_shop / evaluated.out.split()[-1] / "answers.jsonl").is_file()
+
+
+def test_a_failed_gate_exits_2(command, evaluated_shop, monkeypatch):
+    monkeypatch.setattr("luthier.evaluation.assessment.overall", lambda _results: "fail")
+    ended = command(evaluated_shop, "evaluate")
+    assert ended.code == 2
+    assert "**FAIL: this run must not be released.**" in ended.out
+
+
+def test_data_show_prints_conversations_and_texts(command, prepared_shop):
+    shown = command(prepared_shop, "data", "show", "--limit", "100").out
+    rows = shown.count("--- row-")
+    assert rows == command(prepared_shop, "prepare", "--json").json["splits"]["train"]
+    assert re.search(
+        r"^system: You are the shop\.\nuser: How long does .+\nassistant: In .+ days\.$", shown, re.MULTILINE
+    )
+    assert command(prepared_shop, "data", "show", "--limit", "1").out.count("--- row-") == 1
+
+
+def test_data_why_names_every_dropped_record(command, prepared_shop):
+    assert command(prepared_shop, "data", "why").out.splitlines() == [
+        "raw/tickets.csv row 3: exact duplicate: of raw/tickets.csv row 1",
+        '    {"question": "Where is the shop in Leeds?", "answer": "It is in 5 Kirkgate, beside the market."}',
+        "raw/tickets.csv row 4: too short: 1 words, at least 4 wanted",
+        '    {"question": "Hm", "answer": "?"}',
+    ]
+
+
+def test_data_of_a_dataset_that_is_named(command, prepared_shop):
+    first = command(prepared_shop, "registry", "list", "dataset", "--json").json["artefacts"][0]["id"]
+    command(prepared_shop, "prepare", "-o", "data.sources=[{path: raw/handbook.md}]")
+    assert command(prepared_shop, "data", "why").out == ""
+    assert command(prepared_shop, "data", "why", first[:14]).out.startswith("raw/tickets.csv row 3")
+
+
+def test_registry_lists_shows_and_removes(command, evaluated_shop):
+    listed = command(evaluated_shop, "registry", "list").out.splitlines()
+    assert listed[0].split() == ["id", "alias", "made", "files"]
+    assert len(listed) == 1 + 3 + 1 + 1 + 1 + 1  # sources, dataset, base, run, evaluation
+    evaluation = command(evaluated_shop, "registry", "list", "evaluation", "--json").json["artefacts"][0]["id"]
+    run = command(evaluated_shop, "registry", "list", "run", "--json").json["artefacts"][0]
+    shown = yaml.safe_load(command(evaluated_shop, "registry", "show", run["id"]).out)
+    assert shown == run
+    assert "torch" in shown["environment"]["packages"]
+    refused = command(evaluated_shop, "registry", "rm", run["id"])
+    assert (refused.code, evaluation in refused.err) == (1, True)
+    assert command(evaluated_shop, "registry", "rm", evaluation).out.startswith(f"removed {evaluation}, 0.0 MB freed")
+    assert command(evaluated_shop, "registry", "rm", run["id"]).code == 0
+    assert list((evaluated_shop / ".luthier" / "runs").iterdir()) == []
+
+
+def test_gc_leaves_what_is_needed(command, evaluated_shop):
+    (evaluated_shop / ".luthier" / "datasets" / "dataset-000000000000").mkdir()
+    before = {path.name for path in (evaluated_shop / ".luthier").iterdir()}
+    assert command(evaluated_shop, "registry", "gc").out == (
+        "removed .luthier/datasets/dataset-000000000000\n0.0 MB freed\n"
+    )
+    assert {path.name for path in (evaluated_shop / ".luthier").iterdir()} == before
+    assert command(evaluated_shop, "evaluate").code == 0
+
+
+def test_monitor_without_requests(command, prepared_shop):
+    assert command(prepared_shop, "monitor").out.startswith("No requests yet.")
+
+
+def test_chat_goes_on_until_an_empty_line(command, evaluated_shop, monkeypatch):
+    said = iter(["How long does delivery take in Ely?", "And in York?", ""])
+    monkeypatch.setattr(builtins, "input", lambda _prompt: next(said))
+    ended = command(evaluated_shop, "chat")
+    assert ended.code == 0, ended.err
+    assert re.match(r"Talking to run-[0-9a-f]{12}\. An empty line ends it\.\nbot: .*\nbot: ", ended.out, re.DOTALL)
+    assert list(said) == []
+
+
+def test_chat_ends_with_the_input(command, evaluated_shop, monkeypatch):
+    def end(_prompt):
+        raise EOFError
+
+    monkeypatch.setattr(builtins, "input", end)
+    base = command(evaluated_shop, "registry", "list", "base", "--json").json["artefacts"][0]["id"]
+    ended = command(evaluated_shop, "chat", base)
+    assert (ended.code, ended.out) == (0, f"Talking to {base}. An empty line ends it.\n")
+
+
+def test_chat_with_nothing_that_answers(command, evaluated_shop):
+    dataset = command(evaluated_shop, "registry", "list", "dataset", "--json").json["artefacts"][0]["id"]
+    ended = command(evaluated_shop, "chat", dataset)
+    assert ended.code == 1
+    assert ended.err.endswith(")\n")
+    assert f"{dataset} is no model of this workspace (base-" in ended.err
+
+
+@pytest.mark.parametrize("verdict", ["fail", "inconclusive"])
+def test_promote_says_why_it_refuses(command, evaluated_shop, verdict):
+    from luthier.core.artefacts import Evaluation
+
+    with luthier.open_project(evaluated_shop) as project:
+        run = project.registry.latest("run").id
+        gate = {"gate": "loss", "verdict": verdict, "reason": "Worse beyond chance."}
+        summary = {"verdict": verdict, "gates": [gate, {"gate": "facts", "verdict": "pass", "reason": "Fine."}]}
+        project.registry.add(Evaluation(id="evaluation-000000000000", parents=(run,), summary=summary))
+    refused = command(evaluated_shop, "release", "promote", "--json")
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        f"luthier: the verdict on {run} is {verdict}: Worse beyond chance. "
+        "(a better run, or --force with a reason, which is recorded)\n"
+    )

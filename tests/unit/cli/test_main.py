@@ -1,0 +1,80 @@
+"""How commands end: what is said, and the exit code."""
+
+import re
+from importlib.metadata import version
+
+import pytest
+
+import luthier
+from luthier.cli import main as entry
+from luthier.cli.main import run
+
+
+def test_the_version(command, tmp_path):
+    assert command(tmp_path, "--version").out == f"luthier {version('luthier')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["prepair"], r"'prepair'.* 'prepare'\? \(see: luthier --help\)"),
+        (["train", "--epochs", "3"], r"--epochs.* \(see: luthier train --help\)"),
+        (["train", "more"], r"more.* \(see: luthier train --help\)"),
+        (["train", "-o"], r"'-o' requires an argument"),
+        (["data", "wy"], r"'wy'.* 'why'\? \(see: luthier data --help\)"),
+        (["data", "show", "--limit", "0"], r"'--limit'.* 1 \(see: luthier data show --help\)"),
+        (["data", "show", "--split", "dev"], r"'--split'.*'dev'.*'train', 'validation', 'test'"),
+        (["registry", "show"], r"[Mm]issing argument 'reference'. \(see: luthier registry show --help\)"),
+        (["monitor", "--hours", "many"], r"'--hours'.* number"),
+    ],
+)
+def test_wrong_arguments_are_one_sentence(command, tmp_path, arguments, sentence):
+    ended = command(tmp_path, *arguments)
+    assert (ended.code, ended.out) == (1, "")
+    assert re.fullmatch(rf"luthier: .*{sentence}.*\n", ended.err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [([], "prepare"), (["data"], "export"), (["release"], "promote"), (["registry"], "lineage")],
+)
+def test_no_command_prints_which_there_are(command, tmp_path, arguments, named):
+    ended = command(tmp_path, *arguments)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith(f"Usage: {' '.join(['luthier', *arguments])} ")
+    assert f"\n  {named} " in ended.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "sentence"),
+    [
+        (luthier.LuthierError("no", where="here", allowed="yes"), 1, "luthier: here: no (yes)\n"),
+        (luthier.GateRefused("too bad"), 2, "luthier: too bad\n"),
+        (KeyboardInterrupt(), 130, "luthier: stopped\n"),
+    ],
+)
+def test_errors_become_sentences_and_exit_codes(capsys, monkeypatch, tmp_path, error, code, sentence):
+    def fail(_folder):
+        raise error
+
+    monkeypatch.setattr(luthier, "init", fail, raising=False)
+    assert run(["init", str(tmp_path)]) == code
+    assert capsys.readouterr().err == sentence
+
+
+def test_a_bug_keeps_its_stack_trace(monkeypatch, tmp_path):
+    def fail(_folder):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(luthier, "init", fail, raising=False)
+    with pytest.raises(ZeroDivisionError):
+        run(["init", str(tmp_path)])
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["nonsense"], 1)])
+def test_the_process_ends_with_the_code(monkeypatch, capsys, arguments, code):
+    monkeypatch.setattr("sys.argv", ["luthier", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        entry()
+    assert ended.value.code == code
+    assert capsys.readouterr()

@@ -1,0 +1,222 @@
+"""A recipe says what it means, or what is wrong with it and where."""
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from luthier.core.errors import RecipeError
+from luthier.core.recipe import Recipe, parse_recipe, recipe_schema
+
+SMALLEST = """\
+name: support-bot
+model: {base: "pypi:tiny"}
+data:
+  sources: [{path: raw/tickets.csv}]
+"""
+
+
+def changed(*overrides: str) -> Recipe:
+    return parse_recipe(SMALLEST, overrides)
+
+
+def test_smallest_recipe_has_the_defaults() -> None:
+    recipe = parse_recipe(SMALLEST)
+
+    assert recipe.data.sources[0].path == "raw/tickets.csv"
+    assert (recipe.adapter.r, recipe.adapter.target_modules) == (16, "all-linear")
+    assert recipe.data.clean.redact is not None
+    assert recipe.evaluation.gates.loss == "no_worse"
+    assert recipe.serving.host == "127.0.0.1"
+
+
+def test_recipe_survives_being_written_down() -> None:
+    recipe = changed("adapter.target_modules=[q_proj, v_proj]", "data.clean.redact=null", "training.learning_rate=1e-3")
+
+    assert parse_recipe(yaml.safe_dump(recipe.model_dump(mode="json"))) == recipe
+
+
+def test_recipe_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        parse_recipe(SMALLEST).training.seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.learnig_rate=1", "unknown field training.learnig_rate, did you mean learning_rate?"),
+        ("trainng.seed=1", "unknown field trainng, did you mean training?"),
+        ("data.clean.redact.regoin=GB", "unknown field data.clean.redact.regoin, did you mean region?"),
+        ("data.sources=[{path: a, colums: {}}]", "unknown field data.sources.0.colums, did you mean columns?"),
+        ("serving.zzz=1", "unknown field serving.zzz, allowed: host, max_new_tokens, port, queue"),
+        ("data.sources=[{format: text}]", "data.sources.0.path is missing"),
+        ("data.sources=[]", "data.sources: tuple should have at least 1 item"),
+        ("data.sources=[{path: a, format: xml}]", "data.sources.0.format: input should be 'messages', 'alpaca'"),
+        ("name=Support Bot", "name: string should match pattern"),
+        ("training.num_train_epochs=0", "training.num_train_epochs: input should be greater than 0"),
+        ("training.learning_rate=fast", "training.learning_rate: input should be a valid number"),
+        ("training.learning_rate=.nan", "training.learning_rate: input should be a finite number"),
+        ("training.learning_rate=.inf", "training.learning_rate: input should be a finite number"),
+        ("training=", "training is empty or a single value: it takes fields of its own"),
+        ("data.sources=[raw.csv]", "data.sources.0 is empty or a single value"),
+        ("data.split.validation=0.9", "data.split: validation and test together must stay below 0.9"),
+        ("evaluation.gates.facts=0.6", "evaluation: gates.facts needs evaluation.questions"),
+        ("model.dtype=float16", "model.dtype: input should be 'bfloat16' or 'float32'"),
+        ("serving.port=70000", "serving.port: input should be less than or equal to 65535"),
+    ],
+)
+def test_faults_name_the_field_and_what_is_allowed(override: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(SMALLEST, [override], where="luthier.yaml")
+
+    assert str(caught.value).startswith(f"luthier.yaml: {message}")
+    assert caught.value.exit_code == 1
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(
+        RecipeError, match=r"adapter\.r: .*; unknown field training\.sed, did you mean seed\?"
+    ) as caught:
+        changed("training.sed=1", "adapter.r=0")
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "luthier.yaml: empty, or not a mapping of fields (see: luthier init)"),
+        ("- name", "luthier.yaml: empty, or not a mapping of fields (see: luthier init)"),
+        ("name: a\nmodel: {base: [\n", "luthier.yaml, line 3: not valid YAML: "),
+        ("name: a\n\tmodel: b\n", "luthier.yaml, line 2: not valid YAML: "),
+        (SMALLEST + "model: {base: other}\n", "luthier.yaml, line 5: not valid YAML: model is given twice"),
+        (SMALLEST + "training:\n  seed: 1\n  seed: 2\n", "luthier.yaml, line 7: not valid YAML: seed is given twice"),
+        (SMALLEST + "training: !!python/object/apply:os.system [ls]\n", "luthier.yaml, line 5: not valid YAML: "),
+        (SMALLEST + "1: 2\n", "luthier.yaml: 1: keys should be strings"),
+    ],
+)
+def test_text_that_is_no_recipe_names_the_line(text: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(text, where="luthier.yaml")
+
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("override", "section", "field", "value"),
+    [
+        ("training.learning_rate=1e-3", "training", "learning_rate", 1e-3),
+        ("training.learning_rate=0.5", "training", "learning_rate", 0.5),
+        ("training.packing=false", "training", "packing", False),
+        ("training.early_stopping_patience=null", "training", "early_stopping_patience", None),
+        ("adapter.target_modules=[q_proj, v_proj]", "adapter", "target_modules", ("q_proj", "v_proj")),
+        ("adapter.target_modules=q_proj", "adapter", "target_modules", "q_proj"),
+        ("data.system='Be kind: always.'", "data", "system", "Be kind: always."),
+        ("data.system='a=b'", "data", "system", "a=b"),
+    ],
+)
+def test_overrides_replace_a_field(override: str, section: str, field: str, value: object) -> None:
+    recipe = changed(override)
+
+    assert getattr(getattr(recipe, section), field) == value
+
+
+def test_overrides_reach_sections_that_the_recipe_leaves_out_and_the_last_one_wins() -> None:
+    recipe = changed("data.clean.min_words=7", "data.clean.redact.region=DE", "training.seed=1", "training.seed=2")
+
+    assert recipe.data.clean.min_words == 7
+    assert recipe.data.clean.redact is not None
+    assert recipe.data.clean.redact.region == "DE"
+    assert recipe.training.seed == 2
+
+
+def test_override_of_a_name_that_looks_like_a_number_stays_text() -> None:
+    assert changed("name=1e3").name == "1e3"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("training.seed", "-o: cannot read the override 'training.seed' (key.path=value)"),
+        ("=3", "-o: cannot read the override '=3' (key.path=value)"),
+        ("name.first=3", "-o name.first=3: name is a value or a list, not a section"),
+        ("data.sources.0.path=b", "-o data.sources.0.path=b: data.sources is a value or a list, not a section"),
+        ("adapter.target_modules=[a", "-o adapter.target_modules=[a: not a YAML value: "),
+        ("training..seed=1", "recipe: unknown field training., allowed: "),
+    ],
+)
+def test_overrides_that_cannot_be_applied(override: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        changed(override)
+
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("field", "secret"),
+    [
+        ("model.base", "hf_" + "a1B2" * 8),
+        ("data.system", "Use sk-" + "abcd1234" * 4 + " to log in"),
+        ("data.sources.0.path", "https://user:hunter2@example.com/a.csv"),
+        ("data.sources.0.columns.prompt", "ghp_" + "x" * 36),
+        ("adapter.target_modules.1", "AKIA" + "ABCD1234" * 2),
+    ],
+)
+def test_secrets_are_refused_and_not_repeated(field: str, secret: str) -> None:
+    tree: Any = yaml.safe_load(SMALLEST)
+    tree["adapter"] = {"target_modules": ["q_proj", "v_proj"]}
+    tree["data"]["sources"][0]["columns"] = {"prompt": "body"}
+    *parents, last = field.split(".")
+    node = tree
+    for parent in parents:
+        node = node[int(parent) if parent.isdigit() else parent]
+    node[int(last) if last.isdigit() else last] = secret
+
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(yaml.safe_dump(tree))
+
+    assert f"{field} holds what looks like a password or access token" in str(caught.value)
+    assert secret not in str(caught.value)
+    assert "HF_TOKEN" in str(caught.value)
+
+
+def test_secrets_in_overrides_are_refused() -> None:
+    with pytest.raises(RecipeError, match=r"data\.system holds what looks like"):
+        changed("data.system=hf_" + "a" * 30)
+
+
+@pytest.mark.parametrize("text", ["https://example.com/a.csv", "a skiing trip: sk-i", "hf_short", "me@example.com"])
+def test_harmless_text_is_no_secret(text: str) -> None:
+    assert changed(f"data.system={json.dumps(text)}").data.system == text
+
+
+def test_schema_describes_the_recipe_for_editors() -> None:
+    schema: Any = recipe_schema()
+
+    assert set(schema["properties"]) == set(Recipe.model_fields)
+    assert schema["required"] == ["name", "model", "data"]
+    assert all(section["additionalProperties"] is False for section in schema["$defs"].values())
+    training = schema["$defs"]["TrainingSection"]["properties"]
+    assert (training["learning_rate"]["exclusiveMinimum"], training["learning_rate"]["type"]) == (0, "number")
+    assert "optimiser steps" in training["eval_steps"]["description"]
+    json.dumps(schema)
+
+
+yaml_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(yaml_values)
+def test_any_yaml_is_a_recipe_or_a_plain_error(tree: object) -> None:
+    smallest = yaml.safe_load(SMALLEST)
+    for text in (yaml.safe_dump(tree), yaml.safe_dump({**smallest, "training": tree})):
+        with contextlib.suppress(RecipeError):
+            assert parse_recipe(text).name == "support-bot"

@@ -1,0 +1,273 @@
+"""The loss of rows in one batch is the loss of each alone, by the plain path as by the fast one."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from peft import PeftModel
+
+from luthier.core.rows import TokenRow
+from luthier.models import fast_path
+from luthier.models.adapter import attach_lora, trainable
+from luthier.models.batch import FlatBatch
+from luthier.models.losses import RowsLoss, batches_by_tokens
+
+MakeModel = Callable[[str], Any]
+MakeRows = Callable[..., list[TokenRow]]
+LENGTHS = (7, 30, 2, 12, 31)
+FAST = {"Llama", "Qwen2", "Qwen3", "Gemma", "Gemma3Text", "Mistral", "Phi3", "GPT2", "OPT"}
+SLOW = {"Gemma2", "Phi", "StableLm", "Bloom"}
+
+
+def adapted(model: Any, dtype: torch.dtype = torch.float32) -> Any:
+    """The model with a LoRA whose B is not zero, so that a gradient reaches A too."""
+    adapted_model = attach_lora(model, 4, 8, "all-linear", 0).to(dtype)
+    with torch.no_grad():
+        for number, parameter in enumerate(trainable(adapted_model).values()):
+            generator = torch.Generator().manual_seed(number)
+            parameter += 0.05 * torch.randn(parameter.shape, dtype=parameter.dtype, generator=generator)
+    return adapted_model
+
+
+def gradients(model: Any, loss: torch.Tensor) -> torch.Tensor:
+    parameters = list(trainable(model).values())
+    return torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, parameters)])
+
+
+def reference(model: Any, rows: Sequence[TokenRow]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Loss sum and gradients of each row alone through transformers' whole forward pass."""
+    model.get_base_model().set_attn_implementation("eager")
+    total = torch.zeros((), dtype=next(iter(trainable(model).values())).dtype)
+    for row in rows:
+        logits = model(input_ids=torch.tensor([row.input_ids]), use_cache=False).logits[0]
+        labels = torch.tensor(
+            [token if target else -100 for token, target in zip(row.input_ids, row.targets, strict=True)]
+        )
+        total = total + F.cross_entropy(logits[:-1], labels[1:], ignore_index=-100, reduction="sum")
+    return total.detach(), gradients(model, total)
+
+
+def relative_error(found: torch.Tensor, expected: torch.Tensor) -> float:
+    return float((found - expected).detach().norm() / expected.norm())
+
+
+@pytest.mark.parametrize("architecture", sorted(FAST | SLOW))
+def test_loss_and_gradients_are_those_of_each_row_alone(
+    architecture: str, make_model: MakeModel, random_rows: MakeRows
+) -> None:
+    model, rows = adapted(make_model(architecture)), random_rows(LENGTHS)
+    expected_loss, expected_gradients = reference(model, rows)
+
+    loss = RowsLoss(model)
+
+    assert (loss.fast_path == "on") == (architecture in FAST), loss.fast_path
+    for total in (loss.loss_sum(FlatBatch.of(rows)), loss.plain_sum(FlatBatch.of(rows))):
+        assert relative_error(total, expected_loss) < 1e-5
+        assert relative_error(gradients(model, total), expected_gradients) < 1e-4
+
+
+@pytest.mark.parametrize("architecture", ["Llama", "Qwen2", "Qwen3", "Gemma3Text", "Mistral"])
+def test_fast_path_is_exact_in_fp64(architecture: str, make_model: MakeModel, random_rows: MakeRows) -> None:
+    model, rows = adapted(make_model(architecture).double(), torch.float64), random_rows(LENGTHS)
+    loss = RowsLoss(model)
+    assert loss.fast_path == "on"
+
+    fast, plain = loss.loss_sum(FlatBatch.of(rows)), loss.plain_sum(FlatBatch.of(rows))
+
+    # transformers keeps rotary tables and normalisation in fp32; both paths share them.
+    assert relative_error(fast, plain.detach()) < 1e-9
+    fast_gradients = gradients(model, loss.loss_sum(FlatBatch.of(rows)))
+    assert relative_error(fast_gradients, gradients(model, loss.plain_sum(FlatBatch.of(rows)))) < 1e-9
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_packed_rows_have_the_gradients_they_have_alone(
+    fast: bool, make_model: MakeModel, random_rows: MakeRows
+) -> None:
+    model, rows = adapted(make_model("Llama").double(), torch.float64), random_rows(LENGTHS)
+    loss = RowsLoss(model, fast)
+
+    together = gradients(model, loss.loss_sum(FlatBatch.of(rows)))
+
+    alone = sum((gradients(model, loss.loss_sum(FlatBatch.of([row]))) for row in rows), torch.zeros(()))
+    assert relative_error(together, alone) < 1e-9
+
+
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("architecture", ["Llama", "Bloom"])
+def test_row_losses_are_those_of_each_row_whatever_the_batch(
+    architecture: str, fast: bool, make_model: MakeModel, random_rows: MakeRows
+) -> None:
+    model, rows = adapted(make_model(architecture)), random_rows(LENGTHS)
+    loss = RowsLoss(model, fast)
+
+    together, apart = loss.row_losses(rows), loss.row_losses(rows, tokens_per_batch=1)
+
+    assert [(row.row_id, row.target_tokens) for row in together] == [(row.id, row.target_tokens) for row in rows]
+    expected = [float(reference(model, [row])[0]) for row in rows]
+    assert [row.loss_sum for row in together] == pytest.approx(expected, rel=1e-5)
+    assert [row.loss_sum for row in apart] == pytest.approx(expected, rel=1e-5)
+
+
+def test_rows_without_targets_cost_nothing(tiny_model: Any, random_rows: MakeRows) -> None:
+    first, second = random_rows([6, 9])
+    mute = replace(first, targets=(False,) * 6)
+
+    losses = RowsLoss(tiny_model).row_losses([mute, second])
+
+    assert (losses[0].loss_sum, losses[0].target_tokens) == (0.0, 0)
+    assert losses[1].loss_sum > 0
+
+
+def test_a_plain_model_has_losses_too_and_none_for_no_rows(tiny_model: Any, random_rows: MakeRows) -> None:
+    loss = RowsLoss(tiny_model)
+
+    assert loss.fast_path == "on"
+    assert loss.row_losses([]) == []
+    assert loss.row_losses(random_rows([5]))[0].target_tokens == 3
+
+
+def test_fast_path_may_be_declined(tiny_model: Any) -> None:
+    assert RowsLoss(tiny_model, fast=False).fast_path == "off: not asked for"
+
+
+def test_probe_leaves_the_adapter_as_it_was(tiny_model: Any) -> None:
+    model = attach_lora(tiny_model, 4, 8, "all-linear", 0)
+    before = {name: parameter.detach().clone() for name, parameter in trainable(model).items()}
+
+    assert RowsLoss(model).fast_path == "on"
+
+    after = trainable(model)
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+    assert all(parameter.grad is None for parameter in after.values())
+
+
+@pytest.mark.parametrize("wrong", ["lora_a", "lora_b", "input"])
+def test_fused_layer_with_a_wrong_gradient_is_found_out(
+    wrong: str, tiny_model: Any, random_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = fast_path.lora_linear
+
+    def scaled(tensor: torch.Tensor, name: str) -> torch.Tensor:
+        if name != wrong:
+            return tensor
+        return tensor + 0.3 * (tensor - tensor.detach())
+
+    def inexact(x: Any, weight: Any, bias: Any, a: Any, b: Any, scaling: float) -> torch.Tensor:
+        return exact(scaled(x, "input"), weight, bias, scaled(a, "lora_a"), scaled(b, "lora_b"), scaling)
+
+    model = attach_lora(tiny_model, 4, 8, "all-linear", 0)
+    monkeypatch.setattr(fast_path, "lora_linear", inexact)
+
+    loss = RowsLoss(model)
+
+    assert "gradients differ from the plain path's" in loss.fast_path
+    monkeypatch.setattr(fast_path, "lora_linear", None)
+    assert float(loss.loss_sum(FlatBatch.of(random_rows([5]))).detach()) > 0
+
+
+@pytest.mark.parametrize(("leak", "reason"), [(1.0, "its loss differs"), (3e-4, "its rows see each other")])
+def test_attention_that_mixes_rows_is_found_out(
+    leak: float, reason: str, tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = fast_path.rows_attention
+
+    def leaky(query: Any, key: Any, value: Any, layout: Any, scaling: float, window: Any) -> torch.Tensor:
+        return exact(query, key, value, layout, scaling, window) + leak * value.sum((0, 1))
+
+    monkeypatch.setattr(fast_path, "rows_attention", leaky)
+
+    assert RowsLoss(tiny_model).fast_path.startswith(f"off: {reason}")
+
+
+def test_rows_count_as_apart_only_where_neighbours_change_nothing(tiny_model: Any) -> None:
+    def of_tokens(batch: FlatBatch) -> torch.Tensor:
+        return batch.labels.double().sum()
+
+    def of_neighbours(batch: FlatBatch) -> torch.Tensor:
+        return of_tokens(batch) + 0.01 * batch.input_ids.double().mean()
+
+    def of_place(batch: FlatBatch) -> torch.Tensor:
+        return of_tokens(batch) + 10 * batch.predictors.double().mean()
+
+    assert fast_path.keeps_rows_apart(tiny_model, of_tokens)
+    assert not fast_path.keeps_rows_apart(tiny_model, of_neighbours)
+    assert not fast_path.keeps_rows_apart(tiny_model, of_place)
+
+
+def test_any_failure_of_the_fast_path_leaves_the_plain_one(
+    tiny_model: Any, random_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> torch.Tensor:
+        raise AttributeError("no such thing")
+
+    monkeypatch.setattr(fast_path, "rows_attention", broken)
+    model = attach_lora(tiny_model, 4, 8, "all-linear", 0)
+    loss = RowsLoss(model)
+
+    assert loss.fast_path == "off: AttributeError: no such thing"
+    assert float(loss.loss_sum(FlatBatch.of(random_rows([5]))).detach()) > 0
+
+
+def test_normalisation_that_only_looks_like_the_common_one_is_found_out(tiny_model: Any) -> None:
+    class OtherRMSNorm(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.variance_epsilon = torch.nn.Parameter(torch.ones(32), requires_grad=False), 1e-6
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * (0.5 + self.weight)
+
+    tiny_model.model.norm = OtherRMSNorm()
+
+    assert "loss differs from the plain path's" in RowsLoss(tiny_model).fast_path
+    assert "forward" not in vars(tiny_model.model.norm)
+
+
+def test_switching_the_adapter_off_reaches_the_fused_layers(tiny_model: Any, random_rows: MakeRows) -> None:
+    rows = random_rows(LENGTHS)
+    before = [row.loss_sum for row in RowsLoss(tiny_model).row_losses(rows)]
+    model: PeftModel = adapted(tiny_model)
+    loss = RowsLoss(model)
+
+    tuned = [row.loss_sum for row in loss.row_losses(rows)]
+    with model.disable_adapter():
+        off = [row.loss_sum for row in loss.row_losses(rows)]
+
+    assert off == pytest.approx(before, rel=1e-6)
+    assert tuned != pytest.approx(before, rel=1e-3)
+
+
+def test_fast_path_adds_nothing_to_the_saved_model(tiny_model: Any, tmp_path: Any) -> None:
+    names = set(tiny_model.state_dict())
+    RowsLoss(tiny_model).row_losses([])
+
+    assert set(tiny_model.state_dict()) == names
+    tiny_model.save_pretrained(tmp_path)
+    assert "luthier" not in json.dumps(json.loads((tmp_path / "config.json").read_text()))
+
+
+def test_batches_hold_neighbours_up_to_the_limit(random_rows: MakeRows) -> None:
+    rows = random_rows([3, 3, 4, 11, 2, 8, 9])
+
+    groups = batches_by_tokens(rows, 10)
+
+    assert [[len(row) for row in group] for group in groups] == [[3, 3, 4], [11], [2, 8], [9]]
+    assert [row for group in groups for row in group] == rows
+
+
+def test_flat_batch_points_at_the_token_before_each_target() -> None:
+    rows = [TokenRow("a", (7, 8, 9), (False, True, False)), TokenRow("b", (4, 5, 6), (False, True, True))]
+
+    batch = FlatBatch.of(rows)
+
+    assert batch.input_ids.tolist() == [[7, 8, 9, 4, 5, 6]]
+    assert batch.layout.position_ids.tolist() == [0, 1, 2, 0, 1, 2]
+    assert batch.predictors.tolist() == [0, 3, 4]
+    assert batch.labels.tolist() == [8, 5, 6]
+    assert batch.row_of_target.tolist() == [0, 1, 1]
+    assert (batch.tokens, batch.target_tokens) == (6, 3)

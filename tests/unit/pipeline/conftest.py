@@ -1,0 +1,57 @@
+"""Open projects over the shared workspaces, and a reporter that remembers."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import luthier
+from luthier.core.artefacts import Evaluation
+from luthier.pipeline.project import Project
+
+
+class Remembering:
+    """Keeps all that a `Reporter` was told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.steps: list[tuple[str, int, int, str]] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def progress(self, what: str, done: int, total: int, detail: str = "") -> None:
+        self.steps.append((what, done, total, detail))
+
+
+@pytest.fixture
+def reporter() -> Remembering:
+    return Remembering()
+
+
+@pytest.fixture
+def prepared(prepared_shop: Path, reporter: Remembering) -> Iterator[Project]:
+    with luthier.open_project(prepared_shop, reporter=reporter) as project:
+        yield project
+
+
+@pytest.fixture
+def evaluated(evaluated_shop: Path, reporter: Remembering) -> Iterator[Project]:
+    with luthier.open_project(evaluated_shop, reporter=reporter) as project:
+        yield project
+
+
+@pytest.fixture
+def judge() -> Callable[..., str]:
+    """`judge(project, run, "pass")`: the id of an evaluation with that verdict, newer than any other."""
+    made = iter(range(1, 100))
+
+    def record(project: Project, run: str, verdict: str, reason: str = "Measured.") -> str:
+        gate = {"gate": "loss", "verdict": verdict, "reason": reason}
+        id = f"evaluation-{next(made):012x}"
+        project.registry.add(
+            Evaluation(id=id, parents=(run,), summary={"evaluation": id, "verdict": verdict, "gates": [gate]})
+        )
+        return id
+
+    return record

@@ -1,0 +1,97 @@
+import json
+import re
+import shutil
+
+import pytest
+
+import luthier
+from luthier.core.errors import EvaluationError, RegistryError
+
+
+def test_before_any_release_the_base_model_is_the_reference(evaluated):
+    found = luthier.evaluate(evaluated)
+    base = evaluated.registry.latest("base").id
+    assert found.assessment.reference == base
+    assert found.run == evaluated.registry.latest("run").id
+    assert evaluated.registry.get(found.assessment.id).parents == (found.run, base)
+    assert found.assessment.metrics["test_loss"].value < found.assessment.reference_metrics["test_loss"].value
+
+
+def test_the_released_run_is_the_reference_of_the_next(evaluated, judge):
+    first = evaluated.registry.latest("run").id
+    judge(evaluated, first, "pass")
+    luthier.promote(evaluated)
+    assert luthier.evaluate(evaluated, first).assessment.reference.startswith("base-"), "not itself"
+    with luthier.open_project(evaluated.workspace.root, overrides=["training.seed=9"]) as other:
+        second = luthier.train(other).run
+    found = luthier.evaluate(evaluated)
+    assert (found.run, found.assessment.reference) == (second, first)
+
+
+def test_rows_that_the_reference_has_learnt_are_left_out(evaluated, judge):
+    first = evaluated.registry.latest("run")
+    judge(evaluated, first.id, "pass")
+    luthier.promote(evaluated)
+    overrides = ["data.split.seed=3", "training.num_train_epochs=1"]
+    with luthier.open_project(evaluated.workspace.root, overrides=overrides) as other:
+        luthier.prepare(other)
+        luthier.train(other)
+        found = luthier.evaluate(other)
+        held_out = {row.id for row in luthier.show_rows(other, None, "test", 1000)}
+        learnt = {row.id for row in luthier.show_rows(other, first.parents[0], "train", 1000)}
+    assert found.assessment.reference == first.id
+    assert held_out & learnt, "the splits are the same, so that nothing is shown"
+    [loss] = [gate for gate in found.assessment.gates if gate.gate == "loss"]
+    assert re.search(r"(\d+) test rows", loss.reason + " 0 test rows")[1] == str(len(held_out - learnt))
+
+
+def test_runs_of_another_base_model_are_refused(evaluated, tiny_model_folder, tmp_path):
+    another = tmp_path / "another"
+    shutil.copytree(tiny_model_folder, another)
+    (another / "generation_config.json").write_text("{}")
+    with (
+        luthier.open_project(evaluated.workspace.root, overrides=[f"model.base={another}"]) as other,
+        pytest.raises(EvaluationError, match=r"^model\.base: run-.* was trained from base-.* is base-"),
+    ):
+        luthier.evaluate(other)
+
+
+def test_report_figures_and_answers_are_written(evaluated, reporter):
+    found = luthier.evaluate(evaluated)
+    assert (found.path / "report.md").read_text(encoding="utf-8") == found.report()
+    assert json.loads((found.path / "evaluation.json").read_text())["verdict"] == found.verdict == "inconclusive"
+    answers = [json.loads(line) for line in (found.path / "answers.jsonl").read_text().splitlines()]
+    assert [answer["question"] for answer in answers] == [
+        f"How long does {thing} take in Ely?" for thing in ("delivery", "a refund", "the warranty", "an exchange")
+    ]
+    assert all(set(answer) == {"question", "expected", "candidate", "reference"} for answer in answers)
+    asked = [step for step in reporter.steps if step[0].startswith("asking ")]
+    assert [(done, total) for _, done, total, _ in asked] == [(4, 4), (4, 4)]
+
+
+def test_measuring_again_gives_the_same_evaluation(evaluated):
+    before = evaluated.registry.latest("evaluation").id
+    assert luthier.evaluate(evaluated).assessment.id == before
+
+
+def test_without_questions_only_losses_are_measured(evaluated_shop):
+    with luthier.open_project(evaluated_shop, overrides=["evaluation={gates: {loss: no_worse}}"]) as project:
+        found = luthier.evaluate(project)
+    assert set(found.assessment.metrics) == {"validation_loss", "validation_perplexity", "test_loss", "test_perplexity"}
+    assert found.assessment.answers == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [(None, "cannot read the questions: No such file"), ("", "holds no questions"), ("{}", "line 1: field question")],
+)
+def test_questions_that_cannot_be_read(evaluated, evaluated_shop, lines, sentence):
+    path = evaluated_shop / "golden.jsonl"
+    path.unlink() if lines is None else path.write_text(lines)
+    with pytest.raises(EvaluationError, match=sentence):
+        luthier.evaluate(evaluated)
+
+
+def test_there_is_no_run_yet(prepared):
+    with pytest.raises(RegistryError, match="there is no run in this workspace yet"):
+        luthier.evaluate(prepared)

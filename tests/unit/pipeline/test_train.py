@@ -1,0 +1,82 @@
+import json
+
+import pytest
+import yaml
+from safetensors.torch import load_file
+
+import luthier
+from luthier.core.errors import TrainingError
+
+
+def test_the_run_keeps_all_that_it_was_made_of(prepared):
+    trained = luthier.train(prepared)
+    assert sorted(path.name for path in trained.path.iterdir()) == ["adapter", "curves.json", "recipe.yaml", "run.json"]
+    saved = json.loads((trained.path / "run.json").read_text())
+    assert saved == {"run": trained.run, **trained.figures}
+    recipe = yaml.safe_load((trained.path / "recipe.yaml").read_text())
+    assert recipe == prepared.recipe.model_dump(mode="json")
+    entry = prepared.registry.entry(trained.run)
+    dataset, base = entry.artefact.parents
+    assert (dataset.partition("-")[0], base.partition("-")[0]) == ("dataset", "base")
+    assert entry.artefact.summary["base"] == base
+    assert entry.environment["git"] is None
+    config = json.loads((trained.path / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"].endswith("tiny-llama")
+    assert (config["r"], config["lora_alpha"]) == (16, 32)
+
+
+def test_figures_agree_with_the_curves(prepared):
+    trained = luthier.train(prepared)
+    curves = json.loads((trained.path / "curves.json").read_text())
+    figures = trained.figures
+    assert [point["step"] for point in curves["train"]] == list(range(1, figures["steps"] + 1))
+    epoch = figures["steps"] // 4
+    assert figures["train_loss"] == pytest.approx(sum(point["loss"] for point in curves["train"][-epoch:]) / epoch)
+    best = min(curves["validation"], key=lambda point: point["loss"])
+    assert (figures["validation_loss"], figures["kept_step"]) == (best["loss"], best["step"])
+    assert [point["step"] for point in curves["validation"]] == [10, 20, figures["steps"]]
+    assert figures["rows"] == luthier.prepare(prepared).splits["train"]
+
+
+def test_progress_tells_loss_speed_and_time_left(prepared, reporter):
+    trained = luthier.train(prepared)
+    told = [step for step in reporter.steps if step[0] == "training"]
+    assert [done for _, done, _, _ in told] == list(range(1, trained.figures["steps"] + 1))
+    assert {total for _, _, total, _ in told} == {trained.figures["steps"]}
+    assert all(" tokens/s, " in detail and detail.startswith("loss ") for *_, detail in told)
+    assert "validation loss" in told[-1][3]
+    [summary] = [line for line in reporter.said if "weights train" in line]
+    assert "fast path on" in summary
+
+
+def test_the_same_seed_gives_the_same_weights(prepared_shop, evaluated_shop):
+    adapters = []
+    for shop, overrides in ((prepared_shop, []), (evaluated_shop, []), (prepared_shop, ["training.seed=1"])):
+        with luthier.open_project(shop, overrides=overrides) as project:
+            adapters.append(load_file(luthier.train(project).path / "adapter" / "adapter_model.safetensors"))
+    first, again, other = adapters
+    assert all(bool((first[name] == again[name]).all()) for name in first)
+    assert any(bool((first[name] != other[name]).any()) for name in first)
+
+
+def test_the_last_weights_can_be_kept(prepared_shop):
+    overrides = ["training.load_best_model_at_end=false", "training.early_stopping_patience=null"]
+    with luthier.open_project(prepared_shop, overrides=overrides) as project:
+        trained = luthier.train(project)
+    curves = json.loads((trained.path / "curves.json").read_text())
+    assert trained.figures["kept_step"] == trained.figures["steps"]
+    assert trained.figures["validation_loss"] == curves["validation"][-1]["loss"]
+
+
+def test_early_stopping_ends_the_bar(prepared_shop, reporter):
+    overrides = ["training.eval_steps=1", "training.early_stopping_patience=1", "training.learning_rate=0.5"]
+    with luthier.open_project(prepared_shop, overrides=overrides, reporter=reporter) as project:
+        trained = luthier.train(project)
+    assert trained.figures["stopped_early"] is True
+    _, done, total, _ = reporter.steps[-1]
+    assert done == total > trained.figures["steps"]
+
+
+def test_there_is_nothing_to_resume(prepared):
+    with pytest.raises(TrainingError, match="there is nothing to resume: no training was interrupted"):
+        luthier.train(prepared, resume=True)

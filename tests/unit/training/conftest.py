@@ -1,0 +1,48 @@
+from collections.abc import Callable
+
+import pytest
+
+from luthier.core.recipe import TrainingSection
+from luthier.core.rows import TokenRow
+from luthier.models.adapter import attach_lora, trainable
+from luthier.models.loading import load_model
+from luthier.models.losses import RowsLoss
+from luthier.models.sources import BaseFiles
+from luthier.training import Schedule, Training
+
+ROW_LENGTHS = (9, 14, 23, 5, 17, 12, 30, 8, 19, 11, 26, 7)
+CAPACITY = 40
+SETTINGS = {
+    "learning_rate": 5e-3,
+    "num_train_epochs": 2,
+    "per_device_train_batch_size": 1,
+    "eval_steps": 1000,
+    "early_stopping_patience": None,
+}
+
+
+@pytest.fixture(autouse=True)
+def _power_stays_on(monkeypatch):
+    """Checkpoints reach the disk when the system likes: no test cuts the power."""
+    monkeypatch.setattr("luthier.core.files.os.fsync", lambda _: None)
+
+
+@pytest.fixture
+def rows(random_rows) -> list[TokenRow]:
+    return random_rows(ROW_LENGTHS)
+
+
+@pytest.fixture
+def new_training(tiny_base: BaseFiles, rows: list[TokenRow]) -> Callable[..., Training]:
+    """`new_training(validation_rows=(), r=4, target_modules="all-linear", **settings)`, from the same weights always.
+
+    Five optimiser steps an epoch, unless settings say otherwise.
+    """
+
+    def new(validation_rows=(), r=4, target_modules="all-linear", **settings) -> Training:
+        section = TrainingSection(**SETTINGS | settings)
+        model = attach_lora(load_model(tiny_base, "float32"), r, 2 * r, target_modules, section.seed)
+        schedule = Schedule.of(rows, section, CAPACITY)
+        return Training(RowsLoss(model), trainable(model), schedule, tuple(validation_rows), section)
+
+    return new

@@ -1,0 +1,37 @@
+"""A training that `test_resume.py` kills: the same one in this process as in the test's own."""
+
+import os
+import random
+import sys
+import time
+from pathlib import Path
+
+from luthier.core.recipe import TrainingSection
+from luthier.core.rows import TokenRow
+from luthier.models.adapter import attach_lora, trainable
+from luthier.models.loading import load_model
+from luthier.models.losses import RowsLoss
+from luthier.models.sources import BaseFiles
+from luthier.training import Checkpoint, Schedule, Training, fit
+
+SETTINGS = TrainingSection(learning_rate=5e-3, num_train_epochs=15, eval_steps=7, save_seconds=1e-6)
+
+
+def new_training(folder: Path) -> Training:
+    source = random.Random(1)
+    rows = []
+    for number in range(12):
+        ids = tuple(source.randrange(320) for _ in range(source.randint(5, 30)))
+        rows.append(TokenRow(f"row-{number}", ids, (False, *[True] * (len(ids) - 1))))
+    model = attach_lora(load_model(BaseFiles("tiny", folder, ""), "float32"), 4, 8, "all-linear", 0)
+    schedule = Schedule.of(rows[2:], SETTINGS, 40)
+    return Training(RowsLoss(model), trainable(model), schedule, rows[:2], SETTINGS)
+
+
+if __name__ == "__main__":
+    os.fsync = lambda _: None  # the process is killed, but the power stays on
+    sys.stdout.reconfigure(line_buffering=True)
+    model_folder, checkpoint_folder = map(Path, sys.argv[1:])
+    training = new_training(model_folder)
+    fit(training, Checkpoint(checkpoint_folder), False, lambda state: sys.stdout.write(f"{state.step}\n"))
+    time.sleep(60)  # until it is killed, however slow the machine

@@ -1,0 +1,286 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from luthier.core.errors import TrainingError
+from luthier.models.losses import RowNll, RowsLoss
+from luthier.training import Checkpoint, fit
+from luthier.training.loop import ADAM_BETAS, MOST_SKIPPED_IN_A_ROW
+
+
+class ChangedLoss:
+    """A real loss, of which a test replaces one part: `loss_sum(number, loss)` or `validation(number)`.
+
+    `number` counts the calls from 1. `validation` gives the mean loss per token that the validation is to find.
+    """
+
+    def __init__(self, loss: RowsLoss, loss_sum=None, validation=None) -> None:
+        self._loss, self._change, self._validation = loss, loss_sum, validation
+        self._sums = self._validations = 0
+
+    def loss_sum(self, batch):
+        self._sums += 1
+        loss = self._loss.loss_sum(batch)
+        return self._change(self._sums, loss) if self._change else loss
+
+    def row_losses(self, rows):
+        self._validations += 1
+        if self._validation is None:
+            return self._loss.row_losses(rows)
+        loss = self._validation(self._validations)
+        return [RowNll(row.id, loss * row.target_tokens, row.target_tokens) for row in rows]
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return Checkpoint(tmp_path)
+
+
+def _train(training, checkpoint, on_step=lambda _: None, resume=False):
+    return fit(training, checkpoint, resume, on_step)
+
+
+def _changed(training, **changes):
+    return dataclasses.replace(training, loss=ChangedLoss(training.loss, **changes))
+
+
+def _losses(state):
+    return [point["loss"] for point in state.train_curve]
+
+
+def _weights(training):
+    return {name: parameter.detach().clone() for name, parameter in training.parameters.items()}
+
+
+def _equal(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_loss_falls(new_training, checkpoint):
+    training = new_training(num_train_epochs=20, learning_rate=2e-2)
+    training.loss._head_weight().mul_(20)  # a frozen head with tiny weights could say nothing with confidence
+    losses = _losses(_train(training, checkpoint))
+    assert losses[0] > math.log(320)
+    assert max(losses[-5:]) < 0.5 * losses[0]
+
+
+def test_the_same_seed_gives_the_same_curve_and_weights(new_training, checkpoint):
+    first, second = new_training(seed=5), new_training(seed=5)
+    curves = [_train(training, checkpoint).train_curve for training in (first, second)]
+    assert curves[0] == curves[1]
+    assert _equal(_weights(first), _weights(second))
+    assert _losses(_train(new_training(seed=6), checkpoint)) != _losses(_train(new_training(seed=5), checkpoint))
+
+
+def test_counters_and_curve_tell_what_happened(new_training, checkpoint):
+    training = new_training()
+    state = _train(training, checkpoint)
+    steps = range(len(training.schedule.steps))
+    assert [point["step"] for point in state.train_curve] == [step + 1 for step in steps]
+    rates = [training.schedule.learning_rate_at(step) for step in steps]
+    assert [point["learning_rate"] for point in state.train_curve] == rates
+    assert state.tokens == training.schedule.tokens
+    rows = [row for step in training.schedule.steps for batch in step for row in batch]
+    assert state.target_tokens == sum(row.target_tokens for row in rows)
+    assert state.tokens_per_second == state.tokens / state.loop_seconds > 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"packing": False, "per_device_train_batch_size": 3}, {"weight_decay": 0.1, "gradient_accumulation_steps": 2}],
+    ids=str,
+)
+def test_loss_gradients_and_weights_equal_a_plain_loop(new_training, checkpoint, settings):
+    """transformers and PEFT alone: padded rows under an attention mask, whole logits, AdamW, clipping."""
+    ours, plain = new_training(**settings), new_training(**settings)
+    seen = []
+    state = _train(ours, checkpoint, lambda _: seen.append((_gradients(ours), _weights(ours))))
+    expected = _plain_loop(plain)
+    assert len(expected) == len(seen) >= 4
+    for point, (gradients, weights), (loss, plain_gradients, plain_weights) in zip(
+        state.train_curve, seen, expected, strict=True
+    ):
+        assert point["loss"] == pytest.approx(loss, abs=1e-5)
+        for name in weights:
+            torch.testing.assert_close(gradients[name], plain_gradients[name], atol=1e-5, rtol=0)
+            torch.testing.assert_close(weights[name], plain_weights[name], atol=1e-5, rtol=0)
+
+
+def _gradients(training):
+    return {name: parameter.grad.clone() for name, parameter in training.parameters.items()}
+
+
+def _plain_loop(training):
+    """(loss, gradients, weights) of each step, of a model whose layers have PEFT's own forward again."""
+    model, settings = training.loss._model, training.settings
+    for module in model.modules():
+        module.__dict__.pop("forward", None)
+    model.set_attn_implementation("eager")
+    parameters = list(training.parameters.values())
+    optimizer = torch.optim.AdamW(parameters, lr=0.0, betas=ADAM_BETAS, weight_decay=settings.weight_decay)
+    found = []
+    for number, step in enumerate(training.schedule.steps):
+        optimizer.param_groups[0]["lr"] = training.schedule.learning_rate_at(number)
+        optimizer.zero_grad()
+        tokens = sum(row.target_tokens for batch in step for row in batch)
+        total = 0.0
+        for batch in step:
+            loss = model(**_padded(batch), num_items_in_batch=tokens).loss
+            loss.backward()
+            total += loss.item()
+        torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
+        optimizer.step()
+        found.append((total, _gradients(training), _weights(training)))
+    return found
+
+
+def _padded(rows):
+    width = max(len(row) for row in rows)
+    ids = [list(row.input_ids) + [0] * (width - len(row)) for row in rows]
+    mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
+    labels = [
+        [token if target else -100 for token, target in zip(row.input_ids, row.targets, strict=True)]
+        + [-100] * (width - len(row))
+        for row in rows
+    ]
+    tensors = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+    return {name: torch.tensor(values) for name, values in tensors.items()}
+
+
+def test_accumulation_does_not_change_the_curve(new_training, checkpoint):
+    """The loss is a mean over target tokens of the step, however its packs are dealt out."""
+    together = _train(new_training(per_device_train_batch_size=8, gradient_accumulation_steps=1), checkpoint)
+    apart = _train(new_training(per_device_train_batch_size=1, gradient_accumulation_steps=8), checkpoint)
+    assert len(together.train_curve) >= 2
+    assert _losses(together) == pytest.approx(_losses(apart), abs=1e-6)
+
+
+def test_gradients_are_clipped_and_the_curve_holds_their_norm_before(new_training, checkpoint):
+    training = new_training(max_grad_norm=0.01)
+    norms = []
+    state = _train(training, checkpoint, lambda _: norms.append(_norm(_gradients(training))))
+    assert min(point["gradient_norm"] for point in state.train_curve) > 0.1
+    assert norms == pytest.approx([0.01] * len(norms), rel=1e-3)
+
+
+def _norm(tensors):
+    return torch.cat([tensor.flatten() for tensor in tensors.values()]).norm().item()
+
+
+def test_a_step_that_is_not_finite_changes_no_weight_and_is_counted(new_training, checkpoint):
+    training = _changed(new_training(), loss_sum=lambda number, loss: loss * math.nan if number in (2, 4) else loss)
+    weights = [_weights(training)]
+    state = _train(training, checkpoint, lambda _: weights.append(_weights(training)))
+    assert state.skipped_steps == 2
+    assert state.step == len(training.schedule.steps)
+    kept = [step for step in range(1, state.step + 1) if step not in (2, 4)]
+    assert [point["step"] for point in state.train_curve] == kept
+    unchanged = [step for step in range(1, state.step + 1) if _equal(weights[step - 1], weights[step])]
+    assert unchanged == [2, 4]
+
+
+def test_an_infinite_gradient_of_a_finite_loss_is_skipped_too(new_training, checkpoint):
+    def steep(number, loss):
+        if number == 1:
+            loss.register_hook(lambda gradient: gradient * math.inf)
+        return loss
+
+    state = _train(_changed(new_training(), loss_sum=steep), checkpoint)
+    assert (state.skipped_steps, state.train_curve[0]["step"]) == (1, 2)
+
+
+def test_many_steps_in_a_row_without_a_finite_loss_end_the_training(new_training, checkpoint):
+    training = new_training(num_train_epochs=6)
+    last_good = 3
+    broken = _changed(training, loss_sum=lambda number, loss: loss if number <= last_good else loss * math.nan)
+    with pytest.raises(
+        TrainingError, match=f"{MOST_SKIPPED_IN_A_ROW} steps in a row .*training.learning_rate"
+    ) as error:
+        _train(broken, checkpoint)
+    assert error.value.where == f"step {last_good + MOST_SKIPPED_IN_A_ROW}"
+
+
+def test_single_bad_steps_do_not_add_up(new_training, checkpoint):
+    training = new_training(num_train_epochs=8)
+    bad = _changed(training, loss_sum=lambda number, loss: loss * math.nan if number % 2 else loss)
+    state = _train(bad, checkpoint)
+    assert state.skipped_steps > MOST_SKIPPED_IN_A_ROW
+    assert state.step == len(training.schedule.steps)
+
+
+def test_validation_every_eval_steps_and_at_the_end(new_training, checkpoint, rows):
+    training = new_training(rows[:3], eval_steps=2, num_train_epochs=3)
+    total = len(training.schedule.steps)
+    assert total % 2 == 1
+    state = _train(training, checkpoint)
+    assert [point["step"] for point in state.validation_curve] == [*range(2, total, 2), total]
+    nll = training.loss.row_losses(rows[:3])
+    expected = sum(row.loss_sum for row in nll) / sum(row.target_tokens for row in nll)
+    assert state.validation_curve[-1]["loss"] == state.best_loss == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("load_best", "kept"), [(True, 2), (False, 5)])
+def test_the_weights_of_the_best_validation_are_kept_or_the_last(new_training, checkpoint, rows, load_best, kept):
+    training = _changed(
+        new_training(rows[:1], eval_steps=1, num_train_epochs=1, load_best_model_at_end=load_best),
+        validation=lambda number: [3.0, 2.0, 2.5, 2.0, 4.0][number - 1],
+    )
+    weights = {}
+    state = _train(training, checkpoint, lambda state: weights.update({state.step: _weights(training)}))
+    assert state.step == 5
+    assert (state.best_step, state.best_loss) == (2, 2.0)
+    assert _equal(_weights(training), weights[kept])
+    assert not _equal(weights[2], weights[5])
+
+
+def test_training_stops_when_validation_gets_no_better(new_training, checkpoint, rows):
+    settings = {"eval_steps": 2, "num_train_epochs": 5, "early_stopping_patience": 2}
+    curve = [3.0, 2.0, 2.5, 1.5, 1.5, 1.6, 1.0]
+    training = _changed(new_training(rows[:1], **settings), validation=lambda number: curve[number - 1])
+    state = _train(training, checkpoint)
+    assert state.stopped_early
+    assert (state.step, state.best_step, state.best_loss) == (12, 8, 1.5)
+    again = _train(_changed(training, validation=lambda _: curve[5]), checkpoint, resume=True)
+    assert dataclasses.replace(again, loop_seconds=0.0) == dataclasses.replace(state, loop_seconds=0.0)
+
+
+def test_without_patience_training_goes_to_the_end(new_training, checkpoint, rows):
+    training = _changed(new_training(rows[:1], eval_steps=1), validation=float)
+    state = _train(training, checkpoint)
+    assert (state.step, state.best_step, state.stopped_early) == (len(training.schedule.steps), 1, False)
+
+
+def test_a_validation_loss_that_is_not_finite_is_never_the_best(new_training, checkpoint, rows):
+    training = _changed(
+        new_training(rows[:1], eval_steps=1, num_train_epochs=1),
+        validation=lambda number: math.nan if number in (1, 4) else 5.0 - number,
+    )
+    state = _train(training, checkpoint)
+    assert (state.best_step, state.best_loss) == (5, 0.0)
+
+
+@pytest.mark.parametrize("load_best", [True, False])
+def test_without_validation_rows_the_last_weights_are_kept(new_training, checkpoint, load_best):
+    training = new_training(eval_steps=2, early_stopping_patience=1, load_best_model_at_end=load_best)
+    weights = []
+    state = _train(training, checkpoint, lambda _: weights.append(_weights(training)))
+    assert (state.validation_curve, state.best_loss, state.stopped_early) == ([], None, False)
+    assert state.best_step == state.step == len(training.schedule.steps)
+    assert _equal(_weights(training), weights[-1])
+
+
+def test_gradients_left_by_somebody_else_do_not_count(new_training, checkpoint):
+    clean, littered = new_training(), new_training()
+    for parameter in littered.parameters.values():
+        parameter.grad = torch.ones_like(parameter)
+    assert _losses(_train(clean, checkpoint)) == _losses(_train(littered, checkpoint))
+
+
+def test_nothing_to_train_on_trains_nothing(new_training, checkpoint):
+    training = new_training()
+    empty = dataclasses.replace(training, schedule=dataclasses.replace(training.schedule, steps=()))
+    before = _weights(training)
+    assert _train(empty, checkpoint).step == 0
+    assert _equal(_weights(training), before)

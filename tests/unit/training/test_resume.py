@@ -1,0 +1,191 @@
+import dataclasses
+import itertools
+import os
+import random
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from luthier.training import Checkpoint, fit
+
+SETTINGS = {"eval_steps": 2, "num_train_epochs": 2}
+
+
+class InterruptedLoss:
+    """A real loss that presses Ctrl-C in the middle of a call: the nth of `method`."""
+
+    def __init__(self, loss, method, call):
+        self._loss, self._method, self._left = loss, method, call
+
+    def loss_sum(self, batch):
+        return self._interrupted("loss_sum", batch)
+
+    def row_losses(self, rows):
+        return self._interrupted("row_losses", rows)
+
+    def _interrupted(self, method, argument):
+        result = getattr(self._loss, method)(argument)
+        self._left -= method == self._method
+        if not self._left and method == self._method:
+            signal.raise_signal(signal.SIGINT)
+        return result
+
+
+def _weights(training):
+    return {name: parameter.detach().clone() for name, parameter in training.parameters.items()}
+
+
+def _outcome(training, state):
+    """All that a training ends with, apart from the time it took."""
+    return dataclasses.asdict(dataclasses.replace(state, loop_seconds=0.0)), _weights(training)
+
+
+def _assert_same(found, expected):
+    assert found[0] == expected[0]
+    for name, weight in expected[1].items():
+        assert torch.equal(found[1][name], weight), name
+
+
+@pytest.fixture
+def uninterrupted(new_training, rows, tmp_path):
+    """`uninterrupted(**settings)`: what training ends with when nothing disturbs it."""
+
+    def run(**settings):
+        training = new_training(rows[:4], **SETTINGS | settings)
+        return _outcome(training, fit(training, Checkpoint(tmp_path / "uninterrupted"), False, lambda _: None))
+
+    return run
+
+
+@pytest.mark.parametrize("load_best", [True, False])
+@pytest.mark.parametrize(
+    ("method", "call"),
+    [("loss_sum", 1), ("loss_sum", 2), ("loss_sum", 9), ("row_losses", 1), ("row_losses", 3)],
+    ids=["in the first step", "between micro-batches", "in a later step", "in a validation", "in the last validation"],
+)
+def test_interrupted_anywhere_and_resumed_it_ends_the_same(
+    new_training, rows, tmp_path, uninterrupted, method, call, load_best
+):
+    settings = SETTINGS | {
+        "per_device_train_batch_size": 1,
+        "gradient_accumulation_steps": 2,
+        "load_best_model_at_end": load_best,
+    }
+    checkpoint = Checkpoint(tmp_path / "interrupted")
+    training = new_training(rows[:4], **settings)
+    interrupted = dataclasses.replace(training, loss=InterruptedLoss(training.loss, method, call))
+    with pytest.raises(KeyboardInterrupt):
+        fit(interrupted, checkpoint, False, lambda _: None)
+    resumed = new_training(rows[:4], **settings)
+    found = _outcome(resumed, fit(resumed, checkpoint, True, lambda _: None))
+    _assert_same(found, uninterrupted(**settings))
+
+
+def test_interrupted_between_steps_it_goes_on_from_there(new_training, rows, tmp_path, uninterrupted):
+    def stop_after_four(state):
+        if state.step == 4:
+            raise KeyboardInterrupt
+
+    checkpoint = Checkpoint(tmp_path / "interrupted")
+    with pytest.raises(KeyboardInterrupt):
+        fit(new_training(rows[:4], **SETTINGS), checkpoint, False, stop_after_four)
+    assert checkpoint.done_steps() == 4
+    steps = []
+    resumed = new_training(rows[:4], **SETTINGS)
+    found = _outcome(resumed, fit(resumed, checkpoint, True, lambda state: steps.append(state.step)))
+    assert steps[0] == 5
+    _assert_same(found, uninterrupted())
+
+
+def test_ctrl_c_while_weights_change_waits_until_all_have(new_training, rows, tmp_path, uninterrupted, monkeypatch):
+    step, pressed = torch.optim.AdamW.step, []
+
+    def interrupted_step(self, closure=None):
+        if len(pressed) < 1:
+            pressed.append(True)
+            signal.raise_signal(signal.SIGINT)
+        return step(self, closure)
+
+    checkpoint = Checkpoint(tmp_path / "interrupted")
+    monkeypatch.setattr(torch.optim.AdamW, "step", interrupted_step)
+    with pytest.raises(KeyboardInterrupt):
+        fit(new_training(rows[:4], **SETTINGS), checkpoint, False, lambda _: None)
+    assert checkpoint.done_steps() == 1
+    resumed = new_training(rows[:4], **SETTINGS)
+    _assert_same(_outcome(resumed, fit(resumed, checkpoint, True, lambda _: None)), uninterrupted())
+
+
+def test_a_checkpoint_is_written_when_its_time_has_come(new_training, tmp_path, monkeypatch):
+    """The clock ticks once each time it is read: three times a step."""
+    clock = itertools.count()
+    monkeypatch.setattr("luthier.training.loop.time.monotonic", lambda: float(next(clock)))
+    checkpoint = Checkpoint(tmp_path)
+    behind = []
+    fit(
+        new_training(save_seconds=10, num_train_epochs=5),
+        checkpoint,
+        False,
+        lambda state: behind.append(state.step - checkpoint.done_steps()),
+    )
+    assert max(behind) == 3
+    assert behind.count(0) >= 4
+
+
+def test_before_a_validation_a_checkpoint_is_written(new_training, rows, tmp_path):
+    checkpoint = Checkpoint(tmp_path)
+    written = []
+
+    class WatchedLoss:
+        def __init__(self, loss):
+            self._loss, self.loss_sum = loss, loss.loss_sum
+
+        def row_losses(self, rows):
+            written.append(checkpoint.done_steps())
+            return self._loss.row_losses(rows)
+
+    training = new_training(rows[:4], eval_steps=4)
+    total = len(training.schedule.steps)
+    fit(dataclasses.replace(training, loss=WatchedLoss(training.loss)), checkpoint, False, lambda _: None)
+    assert written == [*range(4, total, 4), total]
+
+
+def test_killed_at_a_random_moment_and_resumed_it_ends_the_same(tiny_model_folder, tmp_path):
+    """kill -9 of a real process that saves at every step."""
+    script = Path(__file__).with_name("killed_training.py")
+    new_training = runpy.run_path(str(script))["new_training"]
+    undisturbed, resumed = new_training(tiny_model_folder), new_training(tiny_model_folder)
+    total = len(resumed.schedule.steps)
+    moment = random.SystemRandom().uniform(1, total - 1)
+    checkpoint = Checkpoint(tmp_path / "killed")
+    done = _run_and_kill([sys.executable, str(script), str(tiny_model_folder), str(checkpoint.path.parent)], moment)
+
+    assert done - 1 <= checkpoint.done_steps() <= total, moment
+    found = fit(resumed, checkpoint, True, lambda _: None)
+    expected = fit(undisturbed, Checkpoint(tmp_path / "undisturbed"), False, lambda _: None)
+    assert [point["step"] for point in found.train_curve] == [point["step"] for point in expected.train_curve]
+    for curve in ("train_curve", "validation_curve"):
+        losses = [[point["loss"] for point in getattr(state, curve)] for state in (found, expected)]
+        assert losses[0] == pytest.approx(losses[1], abs=1e-6), moment
+    for name, weight in _weights(undisturbed).items():
+        torch.testing.assert_close(resumed.parameters[name].detach(), weight, atol=1e-6, rtol=0)
+
+
+def _run_and_kill(command, moment):
+    """Start a training, kill it a random while after step `moment`; the last step that it has told of."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "PYTHONWARNINGS": "ignore"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) >= moment:
+                break
+        time.sleep(moment % 1 * 0.02)
+        process.kill()
+        told = [line, *process.stdout]
+    assert process.returncode == -signal.SIGKILL
+    return int([step for step in told if step.endswith("\n")][-1])
