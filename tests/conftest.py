@@ -6,9 +6,11 @@ torch and transformers are imported inside the fixtures, so that tests that need
 
 import json
 import os
+import resource
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -276,10 +278,19 @@ def _shop_files() -> dict[str, str]:
 
 
 @pytest.fixture
-def file_size_limit() -> "Iterator[Callable[[int], None]]":
-    """`file_size_limit(bytes)`: from then on the system refuses to let a file grow beyond, as a full disk does."""
-    import resource
+def file_size_limit() -> Callable[[int], AbstractContextManager[None]]:
+    """`with file_size_limit(bytes):` the system refuses to let a file grow beyond, as a full disk does.
 
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    Only around the code under test: where pytest writes to a file itself, it could not write either.
+    """
+
+    @contextmanager
+    def limited(size: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited

@@ -82,13 +82,16 @@ def train(
 
 def evaluate(
     run: Annotated[str | None, typer.Argument(help="A run; the latest if none is named.")] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Compare with this run or base model instead of the released run.")
+    ] = None,
     recipe: Recipe = None,
     override: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a run beside what it would replace. Exit code 2 when a gate fails."""
     with open_here(recipe, override) as project:
-        evaluated = luthier.evaluate(project, run)
+        evaluated = luthier.evaluate(project, run, against)
     if as_json:
         print_json(evaluated.to_json())
     else:

@@ -15,7 +15,7 @@ from luthier.core.progress import Reporter
 from luthier.core.workspace import RECIPE_NAME
 from luthier.evaluation import Assessment
 from luthier.pipeline.check import check
-from luthier.pipeline.evaluate import evaluate
+from luthier.pipeline.evaluate import Evaluated, evaluate
 from luthier.pipeline.init import lay_out
 from luthier.pipeline.plan import plan
 from luthier.pipeline.prepare import prepare
@@ -86,8 +86,8 @@ def demo(folder: str | Path, reporter: Reporter) -> Demo:
         reporter.say(evaluated.report())
         promoted = promote(project, trained.run) if evaluated.verdict == "pass" else None
         reporter.say(_release_line(promoted, evaluated.verdict))
-        asked, lineage = _serve_and_ask(project, trained, promoted, evaluated.assessment)
-    assessment = evaluated.assessment
+        assessment = _beside_base(project, trained, evaluated)
+        asked, lineage = _serve_and_ask(project, trained, promoted, assessment)
     return Demo(
         workspace=Path(folder),
         base={"facts": assessment.reference_metrics["facts_recalled"].value},
@@ -99,6 +99,14 @@ def demo(folder: str | Path, reporter: Reporter) -> Demo:
         release=promoted.release if promoted else None,
         seconds=time.monotonic() - begin,
     )
+
+
+def _beside_base(project: Project, trained: Trained, evaluated: Evaluated) -> Assessment:
+    """The run beside its base model; that is what was evaluated, unless an earlier demo had released another run."""
+    base = project.registry.get(trained.run).parents[1]
+    if evaluated.assessment.reference == base:
+        return evaluated.assessment
+    return evaluate(project, trained.run, against=base).assessment
 
 
 def copy_sample(folder: Path) -> None:
@@ -159,7 +167,7 @@ def _serve_and_ask(
             _, base = _ask(client, assessment.reference, score.question)
             last, tuned = _ask(client, name, score.question)
             asked.append(Asked(score.question, ", ".join(score.expected), base, tuned))
-        correction = f"{', '.join(chosen[-1].expected)}. Is there anything else that I can do for you?"
+        correction = f"The answer is {' and '.join(chosen[-1].expected)}. Is there anything else that I can do for you?"
         client.post("/v1/feedback", json={"id": last, "rating": "down", "correction": correction}).raise_for_status()
     return tuple(asked), render_lineage(project.registry.lineage(last))
 

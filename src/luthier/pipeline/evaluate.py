@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from luthier.core.artefacts import Artefact, Evaluation, Run
+from luthier.core.artefacts import Artefact, BaseModel, Evaluation, Run
 from luthier.core.errors import EvaluationError
 from luthier.core.files import atomic_directory
 from luthier.core.generation import Completion, GenerationRequest, complete
@@ -28,7 +28,7 @@ from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.engine import RunsGenerator, adapter_folder, conversation
 from luthier.pipeline.prepare import dataset_rows
 from luthier.pipeline.project import Project
-from luthier.pipeline.release import released
+from luthier.pipeline.release import replaced_by
 
 QUESTIONS_AT_ONCE = 64
 
@@ -59,8 +59,9 @@ class Evaluated:
         return render_report(self.assessment)
 
 
-def evaluate(project: Project, run: str | None = None) -> Evaluated:
-    """Measure a run (the latest if none is named) beside the released run, or the base model before any release.
+def evaluate(project: Project, run: str | None = None, against: str | None = None) -> Evaluated:
+    """Measure a run (the latest if none is named) beside another or the base model, by default beside what it would
+    replace: the released run, or the base model before any release.
 
     Losses come from the run's own dataset, answers from the recipe's golden questions. Raises EvaluationError for
     questions that cannot be read, and for runs of different base models.
@@ -71,7 +72,7 @@ def evaluate(project: Project, run: str | None = None) -> Evaluated:
         questions = read_questions(project.workspace.root / settings.questions) if settings.questions else []
         candidate = project.registry.get(run, "run") if run else project.registry.latest("run")
         base = open_base(project)
-        reference = _reference(project, candidate, base)
+        reference = _reference(project, base, candidate, against)
         splits = _held_out(project, base, candidate, reference)
         models = [reference.id, candidate.id]
         losses = {model: _losses(project, base, model, splits) for model in models}
@@ -87,17 +88,18 @@ def evaluate(project: Project, run: str | None = None) -> Evaluated:
     return Evaluated(candidate.id, path, assessment, time.monotonic() - begin)
 
 
-def _reference(project: Project, candidate: Artefact, base: Base) -> Artefact:
-    """The run that the candidate would replace, or the base model. Raises EvaluationError for another base model."""
-    release = released(project)
-    replaced = release.parents[0] if release else candidate.id
-    reference = base.artefact if replaced == candidate.id else project.registry.get(replaced, "run")
-    for run in (candidate, reference):
-        if isinstance(run, Run) and run.parents[1] != base.artefact.id:
+def _reference(project: Project, base: Base, candidate: Artefact, against: str | None) -> Artefact:
+    """What the candidate is compared with. Raises EvaluationError for what is no model or of another base model."""
+    reference = project.registry.get(against or replaced_by(project, candidate) or base.artefact.id)
+    if not isinstance(reference, Run | BaseModel):
+        raise EvaluationError(f"{reference.id} is no model to compare with", allowed="a run or the base model")
+    for model in (candidate, reference):
+        origin = model.parents[1] if isinstance(model, Run) else model.id
+        if origin != base.artefact.id:
             raise EvaluationError(
-                f"{run.id} was trained from {run.parents[1]}, and the recipe's base model is {base.artefact.id}",
+                f"{model.id} stands on {origin}, and the recipe's base model is {base.artefact.id}",
                 where="model.base",
-                allowed="the base model that both runs were trained from",
+                allowed="the base model that both were made from",
             )
     return reference
 

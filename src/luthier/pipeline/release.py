@@ -30,14 +30,17 @@ class Promoted:
 def promote(project: Project, run: str | None = None, force: str | None = None) -> Promoted:
     """Point the recipe's name to a run (the latest one if none is named).
 
-    Raises GateRefused (exit code 2) unless the run's latest evaluation passed; `force`, the reason why it is released
-    all the same, is recorded. A run without an evaluation is refused either way.
+    Raises GateRefused (exit code 2) unless the run's latest evaluation beside what it replaces passed; `force`, the
+    reason why it is released all the same, is recorded. A run without such an evaluation is refused either way.
     """
     with project.locked("release"):
         chosen = project.registry.get(run, "run") if run else project.registry.latest("run")
-        evaluation = latest_evaluation(project, chosen.id)
+        replaced = replaced_by(project, chosen) or chosen.parents[1]
+        evaluation = _latest_evaluation(project, chosen.id, replaced)
         if evaluation is None:
-            raise GateRefused(f"{chosen.id} has no evaluation", allowed=f"run: luthier evaluate {chosen.id}")
+            raise GateRefused(
+                f"{chosen.id} has no evaluation beside {replaced}", allowed=f"run: luthier evaluate {chosen.id}"
+            )
         verdict = str(evaluation.summary["verdict"])
         if verdict != "pass" and not force:
             raise GateRefused(
@@ -56,10 +59,16 @@ def promote(project: Project, run: str | None = None, force: str | None = None) 
     return Promoted(release.id, alias, chosen.id, evaluation.id, force)
 
 
-def latest_evaluation(project: Project, run: str) -> Artefact | None:
-    """The evaluation of this run that was made last."""
+def replaced_by(project: Project, run: Artefact) -> str | None:
+    """The run that this one would replace under the recipe's name, None where there is none but itself."""
+    release = released(project)
+    return release.parents[0] if release and release.parents[0] != run.id else None
+
+
+def _latest_evaluation(project: Project, run: str, reference: str) -> Artefact | None:
+    """The evaluation of this run beside this reference that was made last."""
     for entry in project.registry.list("evaluation"):
-        if entry.artefact.parents[0] == run:
+        if entry.artefact.parents == (run, reference):
             return entry.artefact
     return None
 

@@ -149,7 +149,11 @@ def test_promote_says_why_it_refuses(command, evaluated_shop, verdict):
         run = project.registry.latest("run").id
         gate = {"gate": "loss", "verdict": verdict, "reason": "Worse beyond chance."}
         summary = {"verdict": verdict, "gates": [gate, {"gate": "facts", "verdict": "pass", "reason": "Fine."}]}
-        project.registry.add(Evaluation(id="evaluation-000000000000", parents=(run,), summary=summary))
+        project.registry.add(
+            Evaluation(
+                id="evaluation-000000000000", parents=(run, project.registry.get(run).parents[1]), summary=summary
+            )
+        )
     refused = command(evaluated_shop, "release", "promote", "--json")
     assert (refused.code, refused.out) == (2, "")
     assert refused.err == (

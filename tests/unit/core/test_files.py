@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from luthier.core.errors import WorkspaceError
 from luthier.core.files import atomic_directory, atomic_path, replace_directory, write_text
 
-Limit = Callable[[int], None]
+Limit = Callable[[int], AbstractContextManager[None]]
 
 
 def names(folder: Path) -> set[str]:
@@ -96,9 +97,8 @@ def test_old_folder_comes_back_when_the_new_one_cannot_be_moved(tmp_path: Path) 
 def test_full_disk_is_one_plain_sentence_and_leaves_nothing(tmp_path: Path, file_size_limit: Limit) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    file_size_limit(1000)
 
-    with pytest.raises(WorkspaceError, match=f"^{path}: cannot write: File too large$"):
+    with file_size_limit(1000), pytest.raises(WorkspaceError, match=f"^{path}: cannot write: File too large$"):
         write_text(path, "x" * 5000)
 
     assert path.read_text() == "old"
@@ -106,9 +106,8 @@ def test_full_disk_is_one_plain_sentence_and_leaves_nothing(tmp_path: Path, file
 
 
 def test_full_disk_leaves_no_half_folder(tmp_path: Path, file_size_limit: Limit) -> None:
-    file_size_limit(1000)
-
-    with pytest.raises(WorkspaceError, match="cannot write"), atomic_directory(tmp_path / "dataset") as partial:
+    full = pytest.raises(WorkspaceError, match="cannot write")
+    with file_size_limit(1000), full, atomic_directory(tmp_path / "dataset") as partial:
         (partial / "large").write_text("x" * 5000)
 
     assert names(tmp_path) == set()

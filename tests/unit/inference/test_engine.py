@@ -23,9 +23,9 @@ def _request(model="base", question=QUESTIONS[0], **settings):
     return GenerationRequest(model, ({"role": "user", "content": question},), **settings)
 
 
-def _with_weights(model, seed):
+def _with_weights(model, seed, r=4):
     """A LoRA adapter that changes what the model says."""
-    adapted = attach_lora(model, 4, 8, "all-linear", seed)
+    adapted = attach_lora(model, r, 2 * r, "all-linear", seed)
     generator = torch.Generator().manual_seed(seed)
     for parameter in trainable(adapted).values():
         parameter.data.normal_(0, 0.3, generator=generator)
@@ -282,7 +282,7 @@ def _saved_adapter(folder, **config):
     """An adapter of another base model than the tiny one."""
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_key_value_heads": 2} | config
     base = LlamaForCausalLM(LlamaConfig(vocab_size=320, num_attention_heads=4, **shape))
-    save_adapter(_with_weights(base, 5), folder, "another")
+    save_adapter(_with_weights(base, seed=5, r=6), folder, "another")
     return folder
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +128,12 @@ def test_saved_folder_holds_no_path_of_this_machine(tiny_model: Any, tiny_model_
         assert str(tiny_model_folder).encode() not in path.read_bytes(), path.name
 
 
-def test_full_disk_is_a_plain_error(tiny_model: Any, tmp_path: Path, file_size_limit: Callable[[int], None]) -> None:
+def test_full_disk_is_a_plain_error(
+    tiny_model: Any, tmp_path: Path, file_size_limit: Callable[[int], AbstractContextManager[None]]
+) -> None:
     model = tuned(tiny_model)
-    file_size_limit(5_000)
 
-    with pytest.raises(WorkspaceError, match="cannot write"):
+    with file_size_limit(5_000), pytest.raises(WorkspaceError, match="cannot write"):
         save_adapter(model, tmp_path / "adapter", "tiny")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +89,7 @@ def test_conversion_prints_nothing(tiny_gguf: Path, tmp_path: Path, capfd: pytes
 
 @pytest.mark.parametrize("limit", [100, 40_000], ids="{} bytes".format)
 def test_full_disk_is_a_plain_error(
-    limit: int, tiny_gguf: Path, tmp_path: Path, file_size_limit: Callable[[int], None]
+    limit: int, tiny_gguf: Path, tmp_path: Path, file_size_limit: Callable[[int], AbstractContextManager[None]]
 ) -> None:
-    file_size_limit(limit)
-
-    with pytest.raises(WorkspaceError, match="cannot write"):
+    with file_size_limit(limit), pytest.raises(WorkspaceError, match="cannot write"):
         convert_gguf(tiny_gguf, tmp_path / "out")

@@ -4,6 +4,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +141,12 @@ def test_failed_conversion_leaves_nothing(find: Find, tmp_path: Path) -> None:
 
 
 def test_full_disk_leaves_nothing(
-    find: Find, tiny_gguf: Path, tmp_path: Path, file_size_limit: Callable[[int], None]
+    find: Find, tiny_gguf: Path, tmp_path: Path, file_size_limit: Callable[[int], AbstractContextManager[None]]
 ) -> None:
     (tmp_path / "one").mkdir()
     shutil.copy(tiny_gguf, tmp_path / "one")
-    file_size_limit(20_000)
 
-    with pytest.raises(WorkspaceError, match="cannot write"):
+    with file_size_limit(20_000), pytest.raises(WorkspaceError, match="cannot write"):
         find("one")
 
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []

@@ -50,7 +50,11 @@ def judge() -> Callable[..., str]:
         gate = {"gate": "loss", "verdict": verdict, "reason": reason}
         id = f"evaluation-{next(made):012x}"
         project.registry.add(
-            Evaluation(id=id, parents=(run,), summary={"evaluation": id, "verdict": verdict, "gates": [gate]})
+            Evaluation(
+                id=id,
+                parents=(run, project.registry.get(run).parents[1]),
+                summary={"evaluation": id, "verdict": verdict, "gates": [gate]},
+            )
         )
         return id
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 import luthier
-from luthier.core.errors import EvaluationError, RegistryError
+from luthier.core.errors import EvaluationError, GateRefused, RegistryError
 
 
 def test_before_any_release_the_base_model_is_the_reference(evaluated):
@@ -51,7 +51,7 @@ def test_runs_of_another_base_model_are_refused(evaluated, tiny_model_folder, tm
     (another / "generation_config.json").write_text("{}")
     with (
         luthier.open_project(evaluated.workspace.root, overrides=[f"model.base={another}"]) as other,
-        pytest.raises(EvaluationError, match=r"^model\.base: run-.* was trained from base-.* is base-"),
+        pytest.raises(EvaluationError, match=r"^model\.base: run-.* stands on base-.* is base-"),
     ):
         luthier.evaluate(other)
 
@@ -95,3 +95,21 @@ def test_questions_that_cannot_be_read(evaluated, evaluated_shop, lines, sentenc
 def test_there_is_no_run_yet(prepared):
     with pytest.raises(RegistryError, match="there is no run in this workspace yet"):
         luthier.evaluate(prepared)
+
+
+def test_another_reference_can_be_named(evaluated, judge):
+    first = evaluated.registry.latest("run").id
+    judge(evaluated, first, "pass")
+    luthier.promote(evaluated)
+    base = evaluated.registry.latest("base").id
+    with luthier.open_project(evaluated.workspace.root, overrides=["training.seed=9"]) as other:
+        second = luthier.train(other).run
+    assert luthier.evaluate(evaluated, second, against=base).assessment.reference == base
+    with pytest.raises(GateRefused, match=f"{second} has no evaluation beside {first}"):
+        luthier.promote(evaluated, second, force="it only beat the base model")
+
+
+def test_what_is_no_model_is_no_reference(evaluated):
+    dataset = evaluated.registry.latest("dataset").id
+    with pytest.raises(EvaluationError, match=f"{dataset} is no model to compare with"):
+        luthier.evaluate(evaluated, against=dataset)
