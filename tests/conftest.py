@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from luthier.models.sources import BaseFiles
     from luthier.models.template import ChatTemplate
 
+# A shell that starts the tests in the background has them ignore Ctrl-C, which processes that they start inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Read by huggingface_hub when it is first imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
