@@ -11,6 +11,7 @@ from torch import nn
 from luthier.core.errors import TrainingError
 from luthier.core.recipe import TrainingSection
 from luthier.core.rows import TokenRow
+from luthier.kernels.allocator import release_free_pages
 from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss
 from luthier.training.checkpoint import Checkpoint
@@ -20,6 +21,9 @@ from luthier.training.state import TrainingState
 
 ADAM_BETAS = (0.9, 0.99)
 MOST_SKIPPED_IN_A_ROW = 10
+RELEASE_STEPS = 4
+"""Steps after which free memory is given back. Each costs pages that are soon taken again: in 30 steps of a 135M model
+the process grew to 3.8 GB without it; with it after 8, 4 and 1 steps to 3.4, 2.7 and 1.3 GB, 2, 5 and 15 % slower."""
 
 OnStep = Callable[[TrainingState], None]
 
@@ -58,6 +62,8 @@ def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnSte
                 begin = time.monotonic()
                 _set_learning_rate(optimizer, schedule.learning_rate_at(state.step))
                 _step(training, optimizer, schedule.steps[state.step], state)
+                if state.step % RELEASE_STEPS == 0:
+                    release_free_pages()
                 state.loop_seconds += time.monotonic() - begin
             if _validation_is_due(state, training):
                 saved = save()

@@ -1,0 +1,32 @@
+"""Pages that are free inside the heap go back to the system."""
+
+import sys
+
+import psutil
+import pytest
+
+from luthier.kernels import allocator
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="malloc_trim is glibc's")
+def test_free_pages_between_blocks_in_use_are_released() -> None:
+    kept = []
+    for _ in range(2000):
+        block = bytearray(50_000)  # below the size from which each block gets pages of its own
+        kept.append(bytearray(100))
+        kept.append(block)
+    full = psutil.Process().memory_info().rss
+    kept = kept[::2]
+    assert allocator.release_free_pages()
+    assert psutil.Process().memory_info().rss < full - 50_000_000
+    assert len(kept) == 2000
+
+
+def test_without_glibc_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(name)
+
+    allocator._malloc_trim.cache_clear()
+    monkeypatch.setattr(allocator.ctypes, "CDLL", missing)
+    assert not allocator.release_free_pages()
+    allocator._malloc_trim.cache_clear()
