@@ -1,12 +1,13 @@
 """Run the README as a reader would: its `sh` and `python` blocks, in their order, in one shell session's folders.
 
-`luthier serve` runs in the background until the end. A block that fails ends the run with its exit code.
+`luthier serve` runs in the background until the end. A block that fails ends the run with exit code 1.
 """
 
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -34,7 +35,8 @@ def main() -> int:
             else:
                 folder = run_shell(code, folder, environment)
     except subprocess.CalledProcessError as error:
-        return error.returncode
+        print(f"this block failed with {error.returncode}", file=sys.stderr)
+        return 1
     finally:
         for server in servers:
             server.terminate()
@@ -44,16 +46,10 @@ def main() -> int:
 
 def run_shell(code: str, folder: Path, environment: dict[str, str]) -> Path:
     """Run a block; the folder that it ends in, where the next one starts."""
-    script = f"set -e\n{code}\npwd >&3"
-    read, write = os.pipe()
-    os.dup2(write, 3)
-    subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, check=True, pass_fds=(3,), stdin=subprocess.DEVNULL
-    )
-    os.close(write)
-    os.close(3)
-    with os.fdopen(read) as answer:
-        return Path(answer.read().strip())
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as last_folder:
+        script = f'set -e\n{code}\npwd > "{last_folder.name}"'
+        subprocess.run(["bash", "-c", script], cwd=folder, env=environment, check=True, stdin=subprocess.DEVNULL)
+        return Path(last_folder.read().strip())
 
 
 def wait_until_ready(url: str) -> None:

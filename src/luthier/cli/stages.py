@@ -76,7 +76,7 @@ def train(
     figures = trained.figures
     speed = f"{figures['tokens']} tokens at {figures['tokens_per_second']} tokens/s"
     print(f"{trained.run}: {figures['steps']} steps, {speed}, fast path {figures['fast_path']}")
-    print(f"train loss {figures['train_loss']}, validation loss {figures['validation_loss']}")
+    print(f"train loss {_loss(figures['train_loss'])}, validation loss {_loss(figures['validation_loss'])}")
     print(f"It lies in {trained.path}. Next: luthier evaluate")
 
 
@@ -99,3 +99,7 @@ def evaluate(
         print(f"Report and all answers lie in {evaluated.path}")
     if evaluated.verdict == "fail":
         raise typer.Exit(REFUSED)
+
+
+def _loss(value: float | None) -> str:
+    return "none" if value is None else f"{value:.3f}"

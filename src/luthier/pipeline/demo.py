@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -13,7 +13,7 @@ import httpx
 from luthier.core.errors import LuthierError, RecipeError
 from luthier.core.progress import Reporter
 from luthier.core.workspace import RECIPE_NAME
-from luthier.evaluation import Assessment
+from luthier.evaluation import AnswerScore, Assessment
 from luthier.pipeline.check import check
 from luthier.pipeline.evaluate import Evaluated, evaluate
 from luthier.pipeline.init import lay_out
@@ -160,16 +160,35 @@ def _serve_and_ask(
 ) -> tuple[tuple[Asked, ...], str]:
     """Start the API, ask base and tuned model over HTTP, file a correction; the answers and the lineage."""
     name = promoted.alias if promoted else trained.run
-    chosen = [pair[0] for pair in assessment.answers][:: max(1, len(assessment.answers) // QUESTIONS)][:QUESTIONS]
+    chosen = _questions([candidate for candidate, _ in assessment.answers])
     asked, last = [], ""
     with background_server(project) as url, httpx.Client(base_url=url, timeout=ANSWER_SECONDS) as client:
         for score in chosen:
             _, base = _ask(client, assessment.reference, score.question)
             last, tuned = _ask(client, name, score.question)
             asked.append(Asked(score.question, ", ".join(score.expected), base, tuned))
-        correction = f"The answer is {' and '.join(chosen[-1].expected)}. Is there anything else that I can do for you?"
-        client.post("/v1/feedback", json={"id": last, "rating": "down", "correction": correction}).raise_for_status()
+        client.post("/v1/feedback", json={"id": last, **_judgement(chosen[-1])}).raise_for_status()
     return tuple(asked), render_lineage(project.registry.lineage(last))
+
+
+def _questions(scores: Sequence[AnswerScore]) -> list[AnswerScore]:
+    """Questions from all over the file; the last is one that was answered wrongly, if there is any, to be corrected."""
+    wrong = [score for score in scores if not score.recalled]
+    right = _spread([score for score in scores if score.recalled], QUESTIONS - min(1, len(wrong)))
+    return [*right, *_spread(wrong, QUESTIONS - len(right))]
+
+
+def _spread(scores: Sequence[AnswerScore], count: int) -> Sequence[AnswerScore]:
+    """At most `count` of them, evenly apart."""
+    return scores[:: max(1, len(scores) // max(1, count))][:count]
+
+
+def _judgement(score: AnswerScore) -> dict[str, str]:
+    """What a person who knows the facts would say of an answer."""
+    if score.recalled:
+        return {"rating": "up"}
+    correction = f"The answer is {' and '.join(score.expected)}. Is there anything else that I can do for you?"
+    return {"rating": "down", "correction": correction}
 
 
 def _ask(client: httpx.Client, model: str, question: str) -> tuple[str, str]:
