@@ -93,7 +93,7 @@ class DataSection(Section):
     system: str = Field("", description="system prompt of every conversation, in training as in serving")
     clean: CleanSection = CleanSection()
     split: SplitSection = SplitSection()
-    max_length: Positive = Field(1024, description="longest row in tokens; longer rows go to the ledger")
+    max_length: Positive = Field(4096, description="longest row in tokens; longer rows go to the ledger")
 
 
 class AdapterSection(Section):
@@ -113,7 +113,10 @@ class TrainingSection(Section):
     num_train_epochs: Positive = Field(3, description="how often each row is read")
     per_device_train_batch_size: Positive = Field(2, description="packs (or rows, without packing) in one forward pass")
     gradient_accumulation_steps: Positive = Field(1, description="forward passes in one optimiser step")
-    packing: bool = Field(True, description="fill packs of data.max_length tokens with whole rows")
+    packing: bool = Field(
+        True,
+        description="fill packs of 1,024 tokens (data.max_length if less, the longest row if more) with whole rows",
+    )
     warmup_ratio: Share = Field(0.05, description="share of the steps in which the learning rate rises to its peak")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="of AdamW")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(

@@ -29,6 +29,7 @@ from luthier.planning import (
     measured_speed,
 )
 from luthier.training import Schedule as StepSchedule
+from luthier.training import pack_capacity
 
 PROBE_BATCHES = 4
 """Forward and backward passes that are timed; the first warms up and does not count."""
@@ -57,7 +58,7 @@ def plan(project: Project) -> Planned:
         model = base.load()
         shape = _shape(model)
         adapter_parameters = lora_parameters(linear_shapes(model, recipe.adapter.target_modules), recipe.adapter.r)
-        steps = StepSchedule.of(rows, recipe.training, recipe.data.max_length)
+        steps = StepSchedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length))
         largest = max((batch for step in steps.steps for batch in step), key=_tokens)
         setup = TrainingSetup(
             dtype=recipe.model.dtype,

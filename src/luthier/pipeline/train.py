@@ -22,7 +22,7 @@ from luthier.pipeline.base import Base, open_base, with_adapter
 from luthier.pipeline.prepare import dataset_rows, find_dataset, training_rows
 from luthier.pipeline.project import Project
 from luthier.registry import capture
-from luthier.training import Checkpoint, Schedule, Training, TrainingState, fit
+from luthier.training import Checkpoint, Schedule, Training, TrainingState, fit, pack_capacity
 
 ADAPTER = "adapter"
 INPUTS = "inputs.json"
@@ -76,7 +76,7 @@ def _set_up(project: Project, base: Base, dataset: Dataset) -> tuple[Training, A
     rows = training_rows(project, base, dataset)
     model = with_adapter(project, base.load())
     loss = RowsLoss(model)
-    schedule = Schedule.of(rows, recipe.training, recipe.data.max_length)
+    schedule = Schedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length))
     project.reporter.say(
         f"{len(rows)} rows, {len(schedule.steps)} steps in {recipe.training.num_train_epochs} epochs, "
         f"{sum(parameter.numel() for parameter in trainable(model).values()):,} weights train, "

@@ -3,7 +3,17 @@
 from luthier.training.checkpoint import Checkpoint
 from luthier.training.health import Finding, check_health, overall
 from luthier.training.loop import Training, fit
-from luthier.training.schedule import Schedule
+from luthier.training.schedule import Schedule, pack_capacity
 from luthier.training.state import TrainingState
 
-__all__ = ["Checkpoint", "Finding", "Schedule", "Training", "TrainingState", "check_health", "fit", "overall"]
+__all__ = [
+    "Checkpoint",
+    "Finding",
+    "Schedule",
+    "Training",
+    "TrainingState",
+    "check_health",
+    "fit",
+    "overall",
+    "pack_capacity",
+]

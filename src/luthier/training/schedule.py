@@ -9,6 +9,8 @@ from luthier.core.recipe import TrainingSection
 from luthier.core.rows import TokenRow
 from luthier.training.packing import pack
 
+PACK_TOKENS = 1024
+
 Step = tuple[tuple[TokenRow, ...], ...]
 """The rows of each forward pass (micro-batch) of one optimiser step."""
 
@@ -58,3 +60,8 @@ def _epoch(rows: Sequence[TokenRow], settings: TrainingSection, capacity: int, o
     ]
     accumulate = settings.gradient_accumulation_steps
     return [tuple(batches[start : start + accumulate]) for start in range(0, len(batches), accumulate)]
+
+
+def pack_capacity(rows: Sequence[TokenRow], max_length: int) -> int:
+    """The size of a pack in tokens: PACK_TOKENS or `max_length`, whichever is less, but enough for the longest row."""
+    return max([min(PACK_TOKENS, max_length), *(len(row) for row in rows)])

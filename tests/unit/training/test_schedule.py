@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from luthier.core.recipe import TrainingSection
 from luthier.core.rows import TokenRow
-from luthier.training.schedule import Schedule
+from luthier.training.schedule import Schedule, pack_capacity
 
 CAPACITY = 64
 
@@ -97,3 +97,11 @@ def test_warmup_is_a_share_of_all_steps_and_at_least_one(ratio, steps):
 def test_a_row_longer_than_a_pack_is_refused():
     with pytest.raises(ValueError, match="65 tokens"):
         _schedule(_rows([65]))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "max_length", "capacity"),
+    [((3, 9), 4096, 1024), ((3, 9), 256, 256), ((3, 2000), 4096, 2000), ((), 4096, 1024)],
+)
+def test_packs_hold_the_longest_row(lengths, max_length, capacity):
+    assert pack_capacity(_rows(lengths), max_length) == capacity
