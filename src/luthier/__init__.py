@@ -19,7 +19,7 @@ from luthier.core.errors import GateRefused, LuthierError
 if TYPE_CHECKING:
     from luthier.pipeline.chat import open_chat
     from luthier.pipeline.check import check
-    from luthier.pipeline.datasets import dropped_records, export_dataset, show_rows
+    from luthier.pipeline.datasets import diff, dropped_records, export_dataset, show_rows
     from luthier.pipeline.demo import demo
     from luthier.pipeline.evaluate import evaluate
     from luthier.pipeline.init import init
@@ -38,6 +38,7 @@ __all__ = [
     "background_server",
     "check",
     "demo",
+    "diff",
     "dropped_records",
     "evaluate",
     "export_dataset",
@@ -62,6 +63,7 @@ _HOMES = {
     "background_server": "serve",
     "check": "check",
     "demo": "demo",
+    "diff": "datasets",
     "dropped_records": "datasets",
     "evaluate": "evaluate",
     "export_dataset": "datasets",

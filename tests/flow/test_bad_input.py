@@ -50,7 +50,7 @@ def source(path, columns=""):
         ("ticket.csv", None, "", "raw/ticket.csv: no such file (did you mean tickets.csv?)"),
         ("empty.csv", "", "", "raw/empty.csv: the file is empty"),
         ("header.csv", "question,answer\n", "", "raw/header.csv: holds no records"),
-        ("notes.docx", "x", "", "raw/notes.docx: cannot read files with .docx"),
+        ("notes.odt", "x", "", "raw/notes.odt: cannot read files with .odt"),
         (
             "mail.csv",
             "id,message,reply\n1,Where are you?,In Leeds\n",

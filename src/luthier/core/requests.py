@@ -1,11 +1,9 @@
 """What serving reports and monitoring keeps."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from luthier.core.rows import Message
-
-Rating = Literal["up", "down"]
+from luthier.core.rows import Message, Rating
 
 
 @dataclass(frozen=True, slots=True)

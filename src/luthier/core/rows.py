@@ -1,18 +1,46 @@
 """The small records that flow through data preparation and training."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 Role = Literal["system", "user", "assistant", "tool"]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+Rating = Literal["up", "down"]
+
+
+class FunctionCall(TypedDict):
+    """A function and its arguments by name."""
+
+    name: str
+    arguments: Mapping[str, object]
+
+
+class ToolCall(TypedDict):
+    """What an assistant turn asks to have called, in the shape that chat templates take."""
+
+    type: Literal["function"]
+    function: FunctionCall
 
 
 class Message(TypedDict):
-    """One turn, in the shape that chat templates and chat APIs take."""
+    """One turn, in the shape that chat templates and chat APIs take.
+
+    Of a `tool` turn, `content` is what the tool answered and `name`, where it is known, which tool that was.
+    """
 
     role: Role
     content: str
+    tool_calls: NotRequired[list[ToolCall]]
+    name: NotRequired[str]
+
+
+def reworded(message: Message, content: str) -> Message:
+    """The same turn with other words; its tool calls and its name stay."""
+    changed = message.copy()
+    changed["content"] = content
+    return changed
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -27,7 +55,11 @@ class Origin:
 class Row:
     """One training example: a conversation, or plain text where `messages` is empty.
 
-    `groups` are keys such as `conversation_id=17`; rows that share one never straddle splits.
+    `groups` are keys such as `conversation_id=17`; rows that share one never straddle splits. `tools` are the JSON
+    schemas of the functions that the assistant may call. `label` is the class of a text or conversation. Of a
+    preference pair, `messages` ends with the answer that people chose and `rejected` holds what they did not want in
+    place of that last turn; `rating` is what people thought of the last answer of a conversation without such a pair.
+    `flags` are remarks on a row that is kept, written like reasons: `kind: detail`.
     """
 
     id: str
@@ -35,6 +67,11 @@ class Row:
     messages: tuple[Message, ...] = ()
     text: str = ""
     groups: tuple[str, ...] = ()
+    tools: tuple[Mapping[str, object], ...] = ()
+    label: str | None = None
+    rejected: tuple[Message, ...] = ()
+    rating: Rating | None = None
+    flags: tuple[str, ...] = ()
 
     def plain(self) -> str:
         """All that was said, a line a turn, without roles."""

@@ -1,8 +1,26 @@
 """Clean, dedupe, redact, format and split: from source files to a dataset."""
 
-from luthier.data.dataset import export, read_ledger, read_report, read_rows
+from luthier.data.dataset import PAGE_NAME, export, read_ledger, read_report, read_rows
+from luthier.data.diff import DatasetDiff, Difference, diff_datasets
 from luthier.data.ledger import LedgerEntry
 from luthier.data.prepare import Prepared, prepare
 from luthier.data.reasons import reason_kind
+from luthier.data.report import Purpose
+from luthier.data.stage import TokenCounter
 
-__all__ = ["LedgerEntry", "Prepared", "export", "prepare", "read_ledger", "read_report", "read_rows", "reason_kind"]
+__all__ = [
+    "PAGE_NAME",
+    "DatasetDiff",
+    "Difference",
+    "LedgerEntry",
+    "Prepared",
+    "Purpose",
+    "TokenCounter",
+    "diff_datasets",
+    "export",
+    "prepare",
+    "read_ledger",
+    "read_report",
+    "read_rows",
+    "reason_kind",
+]

@@ -1,16 +1,18 @@
 """Cleaning steps: each takes a row and gives a mended row, or the reasons to drop it."""
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
-from luthier.core.recipe import CleanSection, RedactSection
-from luthier.core.rows import Message, Row
+from luthier.core.recipe import CleanSection, Task
+from luthier.core.rows import Message, Row, reworded
 from luthier.data.language import MIN_PROBABILITY, guess_language
 from luthier.data.reasons import Dropped, dropped
+from luthier.data.redaction import redact_row
+from luthier.data.tasks import fit_task
 from luthier.data.turns import settle_conversation
-from luthier.text import cut_mail, html_to_text, normalise, redact, words
+from luthier.text import cut_mail, html_to_text, normalise, words
 
 Step = Callable[[Row], Row | Dropped]
 
@@ -38,22 +40,19 @@ def run_steps(row: Row, steps: Iterable[Step]) -> Cleaned:
     return Cleaned(row, tuple(reasons))
 
 
-def cleaning_steps(clean: CleanSection, system: str) -> tuple[Step, ...]:
-    """The steps of a recipe, in an order that matters: mended before masked, masked before judged."""
+def cleaning_steps(clean: CleanSection, system: str, task: Task = "chat") -> tuple[Step, ...]:
+    """The steps of a recipe, in an order that matters: mended before masked, masked before judged.
 
-    def settle(row: Row) -> Row | Dropped:
-        return settle_row(row, system)
-
-    def mask(row: Row) -> Row:
-        return redact_row(row, clean.redact, system)
-
-    def judge_length(row: Row) -> Row | Dropped:
-        return long_enough(row, clean.min_words)
-
-    def judge_language(row: Row) -> Row | Dropped:
-        return in_languages(row, clean.languages)
-
-    return (mend_row, settle, mask, judge_length, judge_language)
+    They travel to worker processes: functions of a module, with what they need of the recipe, not closures.
+    """
+    return (
+        mend_row,
+        partial(fit_task, task=task),
+        partial(settle_row, system=system),
+        partial(redact_row, settings=clean.redact, system=system),
+        partial(long_enough, min_words=clean.min_words),
+        partial(in_languages, languages=clean.languages),
+    )
 
 
 def mend_row(row: Row) -> Row:
@@ -69,10 +68,11 @@ def mend_row(row: Row) -> Row:
             content = cut_mail(normalise(html_to_text(content) if convert_html else content))
         else:
             content = normalise(content)
-        return Message(role=message["role"], content=content)
+        return reworded(message, content)
 
     text = normalise(html_to_text(row.text) if convert_html else row.text)
-    return replace(row, messages=tuple(mend(message) for message in row.messages), text=text)
+    rejected = tuple(mend(message) for message in row.rejected)
+    return replace(row, messages=tuple(mend(message) for message in row.messages), text=text, rejected=rejected)
 
 
 def settle_row(row: Row, system: str) -> Row | Dropped:
@@ -80,19 +80,12 @@ def settle_row(row: Row, system: str) -> Row | Dropped:
     if not row.messages:
         return row if row.text else dropped("missing value", "nothing left after cleaning")
     settled = settle_conversation(row.messages, system)
-    return settled if isinstance(settled, Dropped) else replace(row, messages=settled)
-
-
-def redact_row(row: Row, settings: RedactSection | None, system: str = "") -> Row:
-    """Mask personal data in every turn; the recipe's own `system` prompt stays as it is."""
-    if settings is None:
-        return row
-
-    def mask(text: str) -> str:
-        return text if text == system else redact(text, settings.keep, settings.region).text
-
-    messages = tuple(Message(role=message["role"], content=mask(message["content"])) for message in row.messages)
-    return replace(row, messages=messages, text=mask(row.text))
+    if isinstance(settled, Dropped) or not row.rejected:
+        return settled if isinstance(settled, Dropped) else replace(row, messages=settled)
+    other = settle_conversation((*row.messages[:-1], *row.rejected), system)
+    if isinstance(other, Dropped) or other[: len(settled) - 1] != settled[:-1] or other == settled:
+        return dropped("no preference", "nothing is left to tell the answers apart")
+    return replace(row, messages=settled, rejected=other[len(settled) - 1 :])
 
 
 def long_enough(row: Row, min_words: int) -> Row | Dropped:
@@ -116,27 +109,6 @@ def spoken(row: Row, without: Sequence[str] = ("system",)) -> str:
     if not row.messages:
         return row.text
     return "\n".join(message["content"] for message in row.messages if message["role"] not in without)
-
-
-def redact_value(value: object, settings: RedactSection | None, counts: Counter[str], name: str = "") -> object:
-    """A record's field with personal data masked at any depth; its name counts as the words before it.
-
-    Adds what was masked to `counts`, by kind.
-    """
-    if settings is None:
-        return value
-    if isinstance(value, Mapping):
-        return {key: redact_value(inner, settings, counts, str(key)) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [redact_value(inner, settings, counts, name) for inner in value]
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        return value
-    prefix = f"{name.replace('_', ' ')}: " if name else ""
-    redaction = redact(f"{prefix}{value}", settings.keep, settings.region)
-    if not redaction.counts or not redaction.text.startswith(prefix):
-        return value
-    counts.update(redaction.counts)
-    return redaction.text[len(prefix) :]
 
 
 def _speaks_of_markup(row: Row) -> bool:

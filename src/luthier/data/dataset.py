@@ -6,30 +6,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from luthier.core.artefacts import FORMAT_VERSION
 from luthier.core.errors import DatasetError
 from luthier.core.files import atomic_path
-from luthier.core.identity import canonical_json, content_id
+from luthier.core.identity import content_id
 from luthier.core.rows import SPLITS, Origin, Row, Split
 from luthier.data.ledger import LedgerEntry
+from luthier.data.row_columns import ROW_FIELDS, row_of
 from luthier.data.tables import BATCH_ROWS, read_table
 
 ROWS_NAME = "rows.parquet"
 LEDGER_NAME = "ledger.parquet"
 REPORT_NAME = "report.json"
+PAGE_NAME = "report.html"
 
 ROW_SCHEMA = pa.schema(
     [
-        pa.field("id", pa.string()),
         pa.field("split", pa.string()),
         pa.field("file", pa.string()),
         pa.field("row", pa.int64()),
-        pa.field("messages", pa.string()),
-        pa.field("text", pa.string()),
-        pa.field("groups", pa.list_(pa.string())),
+        *ROW_FIELDS,
     ]
 )
 LEDGER_SCHEMA = pa.schema(
@@ -45,7 +46,7 @@ LEDGER_SCHEMA = pa.schema(
 
 
 class DatasetWriter:
-    """Writes rows and ledger entries as they come, and makes the dataset's id of what it wrote."""
+    """Writes rows and ledger as they come, and makes the dataset's id of what it wrote."""
 
     def __init__(self, folder: Path) -> None:
         self._rows = _TableWriter(folder / ROWS_NAME, ROW_SCHEMA)
@@ -58,68 +59,72 @@ class DatasetWriter:
         self._rows.close()
         self._ledger.close()
 
-    def add(self, entry: LedgerEntry, row: Row | None, split: Split | None) -> None:
-        """Write what became of one record, and its row if it was kept."""
-        self._ledger.add(
-            {
-                "file": entry.origin.file,
-                "row": entry.origin.row,
-                "kept": entry.kept,
-                "row_ids": list(entry.row_ids),
-                "reasons": list(entry.reasons),
-                "original": entry.original,
-            }
-        )
-        if row is not None:
-            self._rows.add(
-                {
-                    "id": row.id,
-                    "split": split,
-                    "file": row.origin.file,
-                    "row": row.origin.row,
-                    "messages": canonical_json(list(row.messages)),
-                    "text": row.text,
-                    "groups": list(row.groups),
-                }
-            )
+    def add(self, rows: pa.Table, ledger: pa.Table) -> None:
+        """Write what became of some records, in `LEDGER_SCHEMA`, and the rows kept of them, in `ROW_SCHEMA`."""
+        self._rows.add(rows)
+        self._ledger.add(ledger)
 
     def dataset_id(self) -> str:
-        """The same for the same rows, splits and ledger, wherever they were made. Call it after closing."""
-        digests = {"rows": self._rows.digest(), "ledger": self._ledger.digest(), "format": FORMAT_VERSION}
+        """The same for the same rows, splits and ledger, wherever they were made."""
+        digests = {"rows": self._rows.digests(), "ledger": self._ledger.digests(), "format": FORMAT_VERSION}
         return content_id("dataset", digests)
 
 
 class _TableWriter:
-    """Writes dictionaries to Parquet in batches and digests their canonical JSON."""
+    """Writes tables to one Parquet file and digests their columns, however the rows are cut into tables."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._schema = schema
         self._parquet = pq.ParquetWriter(path, schema, compression="zstd")
-        self._digest = hashlib.sha256()
-        self._pending: list[dict[str, object]] = []
+        self._digests = {name: _ColumnDigest() for name in schema.names}
 
-    def add(self, values: dict[str, object]) -> None:
-        self._digest.update(canonical_json(values).encode() + b"\n")
-        self._pending.append(values)
-        if len(self._pending) >= BATCH_ROWS:
-            self._flush()
+    def add(self, table: pa.Table) -> None:
+        self._parquet.write_table(table.select(self._schema.names).cast(self._schema), row_group_size=BATCH_ROWS)
+        for name, digest in self._digests.items():
+            for chunk in table[name].chunks:
+                digest.add(chunk.cast(self._schema.field(name).type))
 
     def close(self) -> None:
-        self._flush()
         self._parquet.close()
 
-    def digest(self) -> str:
-        return self._digest.hexdigest()
+    def digests(self) -> dict[str, str]:
+        return {name: digest.hexdigest() for name, digest in self._digests.items()}
 
-    def _flush(self) -> None:
-        if self._pending:
-            self._parquet.write_batch(pa.RecordBatch.from_pylist(self._pending, schema=self._schema))
-            self._pending = []
+
+class _ColumnDigest:
+    """SHA-256 of a column's values and of their lengths: together they leave no doubt where a value ends."""
+
+    def __init__(self) -> None:
+        self._values, self._lengths, self._list_lengths = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+
+    def add(self, array: pa.Array) -> None:
+        if pa.types.is_list(array.type):
+            _add_lengths(self._list_lengths, array.value_lengths())
+            self.add(array.flatten())
+        elif pa.types.is_string(array.type):
+            _add_lengths(self._lengths, pc.binary_length(array))
+            filled = array.drop_null()
+            if len(filled):
+                _, offsets, data = filled.buffers()
+                edges = np.frombuffer(offsets, np.int32)[filled.offset : filled.offset + len(filled) + 1]
+                if data is not None:
+                    self._values.update(memoryview(data)[int(edges[0]) : int(edges[-1])])
+        else:
+            assert array.null_count == 0, "numbers without a value are not foreseen"
+            self._values.update(array.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+
+    def hexdigest(self) -> str:
+        parts = (self._values, self._lengths, self._list_lengths)
+        return hashlib.sha256(b"".join(part.digest() for part in parts)).hexdigest()
+
+
+def _add_lengths(digest: "hashlib._Hash", lengths: pa.Array) -> None:
+    digest.update(lengths.fill_null(-1).to_numpy().astype("<i8").tobytes())
 
 
 def read_rows(folder: Path, split: Split) -> list[Row]:
     """Rows of one split, in the order of the sources. Raises DatasetError where the folder holds no dataset."""
-    return [row for row, row_split in _iterate_rows(folder) if row_split == split]
+    return [row for row, row_split in iterate_rows(folder) if row_split == split]
 
 
 def read_ledger(folder: Path) -> Iterator[LedgerEntry]:
@@ -146,20 +151,23 @@ def read_report(folder: Path) -> dict[str, object]:
 def export(folder: Path, target: Path) -> list[Path]:
     """Write `train.jsonl`, `validation.jsonl`, `test.jsonl` and `ledger.jsonl` into `target`; gives their paths.
 
-    Every line has `source` {file, row}; chat rows `messages`, text rows `text`; ledger lines `kept`, `rows`, `reasons`.
+    Every line has `source` {file, row}; chat rows `messages`, text rows `text`, and rows that have them `tools`,
+    `label`, `rejected`, `rating` and `flags`; ledger lines `kept`, `rows`, `reasons`.
     Files of these names are replaced, others in `target` stay.
     """
     paths = [target / f"{split}.jsonl" for split in SPLITS]
     for split, path in zip(SPLITS, paths, strict=True):
-        _write_lines(path, (_row_line(row) for row, row_split in _iterate_rows(folder) if row_split == split))
+        _write_lines(path, (_row_line(row) for row, row_split in iterate_rows(folder) if row_split == split))
     ledger = target / "ledger.jsonl"
     _write_lines(ledger, (_ledger_line(entry) for entry in read_ledger(folder)))
     return [*paths, ledger]
 
 
 def _row_line(row: Row) -> dict[str, object]:
-    content = {"messages": list(row.messages)} if row.messages else {"text": row.text}
-    return {"id": row.id, **content, "source": _source(row.origin)}
+    fields = {
+        name: getattr(row, name) for name in ("messages", "text", "tools", "label", "rejected", "rating", "flags")
+    }
+    return {"id": row.id, **{name: value for name, value in fields.items() if value}, "source": _source(row.origin)}
 
 
 def _ledger_line(entry: LedgerEntry) -> dict[str, object]:
@@ -182,11 +190,10 @@ def _write_lines(path: Path, lines: Iterator[dict[str, object]]) -> None:
             handle.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def _iterate_rows(folder: Path) -> Iterator[tuple[Row, str]]:
+def iterate_rows(folder: Path) -> Iterator[tuple[Row, Split]]:
+    """Every row with its split, in the order of the sources."""
     for values in _read(folder / ROWS_NAME):
-        origin = Origin(values["file"], values["row"])
-        messages = tuple(json.loads(values["messages"]))
-        yield Row(values["id"], origin, messages, values["text"], tuple(values["groups"])), values["split"]
+        yield row_of(values, Origin(values["file"], values["row"])), values["split"]
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,8 @@
-"""Which format the records of a source have, and which of their fields is which."""
+"""Which format the records of a source have, and which of their fields is which.
+
+A file may hold records of several shapes: beside the format that its fields and samples fit first, each further one
+that enough of the sampled records have is read too, record by record.
+"""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,28 +10,58 @@ from dataclasses import dataclass
 
 from luthier.core.errors import SourceError
 from luthier.core.recipe import RowFormat, SourceSection
-from luthier.data.formats import FORMATS, Fields, Parsed, parsed_list, text_of
+from luthier.data.formats import FORMATS, Fields, Parsed, parsed_list, rating_of, text_of
 from luthier.data.turns import read_transcript, read_turn_list
 
 _TRANSCRIPT_SHARE = 0.5
 """Share of sampled texts that must read as transcripts with both sides before a field counts as one."""
+_SHAPE_SHARE = 0.05
+"""Share of sampled records that must have a second shape before it is read too."""
+_LABEL_CHARACTERS = 100
+_LABEL_VARIETY = 0.5
+"""Labels are short and come again: at most this share of the sampled ones, of which at least so many, may differ."""
+_FEWEST_LABELS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A format, and {name that the format expects: name in the file}; group fields are in it too."""
+    """A format, and {name that the format expects: name in the file}; group fields are in it too.
+
+    `others` are the layouts of records that have none of the fields which this format needs.
+    """
 
     format: RowFormat
     columns: Mapping[str, str]
+    others: "tuple[Layout, ...]" = ()
+
+    @property
+    def shown(self) -> str:
+        """The names of all formats in it, for people."""
+        return " + ".join([self.format, *(other.format for other in self.others)])
 
     def read(self, fields: Fields) -> Parsed:
         """The row's content. A field that this record lacks reads as empty."""
+        if self.others and not self.begins(fields):
+            for other in self.others:
+                if other.complete(fields):
+                    return other.read(fields)
         return FORMATS[self.format].read({name: fields.get(column) for name, column in self.columns.items()})
+
+    def begins(self, fields: Fields) -> bool:
+        """Whether a record has any of the fields that the format needs."""
+        return any(self._needed(fields))
+
+    def complete(self, fields: Fields) -> bool:
+        """Whether a record has all the fields that the format needs."""
+        return all(self._needed(fields))
 
     def groups(self, fields: Fields, group_by: Sequence[str]) -> tuple[tuple[str, str], ...]:
         """(field, value) of the group fields that are not empty."""
         values = ((name, text_of(fields.get(self.columns.get(name, name)))) for name in group_by)
         return tuple((name, value) for name, value in values if value)
+
+    def _needed(self, fields: Fields) -> list[bool]:
+        return [fields.get(self.columns[name]) not in (None, "") for name in FORMATS[self.format].required]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +87,35 @@ def resolve_layout(
     for format_name in [source.format] if source.format else FORMATS:
         columns = _complete(format_name, mapping, seen, given=source.format is not None)
         if columns is not None:
-            return Layout(format_name, {**columns, **grouping})
+            layout = Layout(format_name, {**columns, **grouping})
+            return layout if source.format or mapping else _with_others(layout, seen)
     raise _unknown_layout(source, seen)
+
+
+def _with_others(layout: Layout, seen: _Seen) -> Layout:
+    """The layout with those of sampled records that have nothing of it."""
+    others: list[Layout] = []
+    fewest = max(1, _SHAPE_SHARE * len(seen.samples))
+    rest = [sample for sample in seen.samples if not layout.begins(sample)]
+    while len(rest) >= fewest:
+        other = _named_layout(rest, seen.names)
+        left = [sample for sample in rest if other is None or not other.complete(sample)]
+        if other is None or len(rest) - len(left) < fewest:
+            break
+        others.append(other)
+        rest = left
+    return Layout(layout.format, layout.columns, tuple(others))
+
+
+def _named_layout(samples: Sequence[Fields], names: Sequence[str]) -> Layout | None:
+    """The layout of records by the fields that they fill; a field of any name does not make them texts."""
+    filled = tuple(name for name in names if any(sample.get(name) not in (None, "") for sample in samples))
+    for format_name, form in FORMATS.items():
+        columns = _complete(format_name, {}, _Seen(filled, samples), given=False)
+        if columns is not None:
+            guessed = format_name == "text" and _find_alias(form.required["text"], filled) is None
+            return None if guessed else Layout(format_name, columns)
+    return None
 
 
 def _check_columns(source: SourceSection, seen: _Seen, group_by: Sequence[str]) -> None:
@@ -98,7 +159,7 @@ def _unknown_layout(source: SourceSection, seen: _Seen) -> SourceError:
 def _complete(format_name: RowFormat, mapping: Mapping[str, str], seen: _Seen, *, given: bool) -> dict[str, str] | None:
     """`mapping` with the missing names found among the fields; None where the records are not of this format.
 
-    Names alone are enough where the recipe gives the format, or where it is one that names tell from others.
+    Names alone are enough where the recipe gives the format, or where they tell it from others.
     """
     form = FORMATS[format_name]
     if not set(mapping) <= set(form.names):
@@ -106,14 +167,49 @@ def _complete(format_name: RowFormat, mapping: Mapping[str, str], seen: _Seen, *
     expected = {**form.required, **form.optional}
     named = {name: column for name in expected if (column := _find_alias(expected[name], seen.names)) is not None}
     columns = named | dict(mapping)
-    told_by_values = format_name in ("messages", "sharegpt", "transcript")
-    if set(form.required) <= set(columns) and (given or not told_by_values):
+    if set(form.required) <= set(columns) and (given or _told_by_names(format_name, columns, mapping, seen)):
         return columns
     fields = _fields_of_format(format_name, seen)
     name = next(iter(form.required))
     if columns.get(name) in fields:
         return columns
     return {**columns, name: fields[0]} if len(fields) == 1 and name not in mapping else None
+
+
+def _told_by_names(format_name: RowFormat, columns: Mapping[str, str], mapping: Mapping[str, str], seen: _Seen) -> bool:
+    """Whether records that have all the fields of a format are of it.
+
+    A label is one where the recipe maps it, or maps nothing and the sampled values agree.
+    """
+    if format_name in ("messages", "sharegpt", "transcript"):
+        return False
+    if format_name not in ("thumbs", "labelled"):
+        return True
+    if format_name == "thumbs" and not _has_conversation(columns):
+        return False
+    if "label" in mapping:
+        return True
+    labels = [sample.get(columns["label"]) for sample in seen.samples]
+    return not mapping and (_are_ratings(labels) if format_name == "thumbs" else _are_labels(labels))
+
+
+def _has_conversation(columns: Mapping[str, str]) -> bool:
+    pairs = ("messages",), ("prompt", "completion"), ("instruction", "output")
+    return any(set(pair) <= set(columns) for pair in pairs)
+
+
+def _are_ratings(values: Sequence[object]) -> bool:
+    filled = [value for value in values if text_of(value)]
+    return bool(filled) and all(rating_of(value) for value in filled)
+
+
+def _are_labels(values: Sequence[object]) -> bool:
+    """Whether values look like classes: short, and not nearly all of them different."""
+    if not all(value is None or isinstance(value, str | int) for value in values):
+        return False
+    labels = [text for value in values if (text := text_of(value))]
+    few = len(labels) < _FEWEST_LABELS or len(set(labels)) <= _LABEL_VARIETY * len(labels)
+    return bool(labels) and few and max(map(len, labels)) <= _LABEL_CHARACTERS
 
 
 def _find_alias(aliases: Sequence[str], names: Sequence[str]) -> str | None:

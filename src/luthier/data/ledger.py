@@ -36,19 +36,20 @@ class FileCount:
 
 
 class Tally:
-    """Counts entries as they pass, by source and by kind of reason."""
+    """Counts records as they pass, by source and by kind of reason."""
 
     def __init__(self, read: Iterable[tuple[str, int]]) -> None:
         self.files = [FileCount(path, count) for path, count in read]
         self.reasons: Counter[str] = Counter()
 
-    def add(self, source: int, entry: LedgerEntry) -> None:
-        """Count an entry of the file that is number `source`, from 0."""
-        if entry.kept:
-            self.files[source].kept += 1
-        else:
-            self.files[source].dropped += 1
-        self.reasons.update({reason_kind(reason) for reason in entry.reasons})
+    def add(self, source: int, kept: int, dropped: int) -> None:
+        """Count records of the file that is number `source`, from 0."""
+        self.files[source].kept += kept
+        self.files[source].dropped += dropped
+
+    def add_reasons(self, reasons: Iterable[str]) -> None:
+        """Count the reasons of one record."""
+        self.reasons.update({reason_kind(reason) for reason in reasons})
 
     def check(self) -> None:
         """Every record read is in the ledger, once."""

@@ -1,101 +1,54 @@
-"""Cleaned records on disk between the passes of `prepare`, made by streaming the shards through Daft."""
+"""Source shards to cleaned records on disk: the pass of `prepare` that looks at each record alone.
 
-import hashlib
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping
+Daft streams the shards through worker processes, on this machine or on a Ray cluster. Records come back to the calling
+process, which counts tokens and writes a partition as soon as it is whole.
+"""
+
+import os
+import signal
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from luthier.core.errors import TemplateError
 from luthier.core.identity import canonical_json
 from luthier.core.rows import Origin, Row
-from luthier.data.dedupe import Hashes, Mask, band_hashes, band_names, shingle_text
-from luthier.data.engine import daft
-from luthier.data.tables import read_table
+from luthier.data.engine import daft, worker_count
+from luthier.data.ragged import Ragged, offsets_of
+from luthier.data.row_columns import ROW_FIELDS, row_values, rows_of
+from luthier.data.sketch import BANDS, Sketch, sketch
+from luthier.data.staged import RECORDS, Part, Stage
 from luthier.data.transform import Outcome, Rules, transform_record
 from luthier.sources import Manifest
 
 _OUTCOME = pa.struct(
     [
-        pa.field("id", pa.string()),
-        pa.field("messages", pa.string()),
-        pa.field("text", pa.string()),
-        pa.field("groups", pa.list_(pa.string())),
-        pa.field("key", pa.string()),
-        pa.field("key_hash", pa.uint64()),
-        pa.field("shingles", pa.string()),
-        pa.field("reasons", pa.list_(pa.string())),
-        pa.field("redactions", pa.string()),
-        pa.field("original", pa.string()),
+        *ROW_FIELDS,
+        *(RECORDS.field(name) for name in ("reasons", "redactions", "original")),
+        pa.field("key", pa.uint64()),
+        pa.field("bands", pa.list_(pa.uint64())),
+        pa.field("words", pa.list_(pa.uint64())),
     ]
 )
-_STAGED = pa.schema(
-    [
-        pa.field("index", pa.int64()),
-        pa.field("source", pa.int32()),
-        pa.field("file", pa.string()),
-        pa.field("row", pa.int64()),
-        *(column for column in _OUTCOME if column.name not in ("key_hash", "shingles")),
-    ]
-)
-_BANDS = pa.schema([(name, pa.uint64()) for name in band_names()])
-_BATCH = 512
-_PROGRESS_EVERY = 5_000
+_BATCH = 1_000
+_FEW_RECORDS = 4_000
+"""So many are cleaned sooner than processes start."""
 
 
 @dataclass(frozen=True, slots=True)
-class StagedRecord:
-    """One record after cleaning; `row` is None where it could not be read."""
+class TokenCounter:
+    """`tokens_over(row, limit)` is how many tokens a row has if these are more than `limit`, else None; it raises
+    TemplateError for a row that cannot be rendered. `measure` gives the tokens of a row that can, and how many of them
+    are targets. `name` tells counters apart whose results differ."""
 
-    index: int
-    source: int
-    origin: Origin
-    row: Row | None
-    reasons: tuple[str, ...]
-    redactions: Mapping[str, int]
-    original: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """All records in two Parquet files, and three arrays of length records.
-
-    `hashes` are of the comparison keys; `present` says which records gave a row, `eligible` which of these have no
-    reason to be dropped so far.
-    """
-
-    records_path: Path
-    bands_path: Path
-    hashes: Hashes
-    present: Mask
-    eligible: Mask
-
-    def records(self) -> Iterator[StagedRecord]:
-        """In the order of the sources."""
-        for values in read_table(self.records_path, _STAGED.names):
-            origin = Origin(values["file"], values["row"])
-            yield StagedRecord(
-                values["index"],
-                values["source"],
-                origin,
-                _row(values, origin),
-                tuple(values["reasons"]),
-                json.loads(values["redactions"]),
-                values["original"],
-            )
-
-    def keys(self, indices: Collection[int]) -> dict[int, str]:
-        """Comparison keys of some records."""
-        wanted = indices if isinstance(indices, set | frozenset) else set(indices)
-        if not wanted:
-            return {}
-        pairs = ((values["index"], values["key"]) for values in read_table(self.records_path, ["index", "key"]))
-        return {index: key for index, key in pairs if index in wanted}
+    name: str
+    tokens_over: Callable[[Row, int], int | None]
+    measure: Callable[[Row], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,90 +56,120 @@ class LengthLimit:
     """How long a row may be, in tokens, and how they are counted."""
 
     max_length: int
-    token_count: Callable[[Row], int]
+    counter: TokenCounter
 
     def reasons(self, row: Row) -> tuple[str, ...]:
         """Why this row cannot be used at this length, if so."""
         try:
-            count = self.token_count(row)
+            count = self.counter.tokens_over(row, self.max_length)
         except TemplateError as error:
             return (f"template: {error}",)
-        return () if count <= self.max_length else (f"too long: {count} tokens, at most {self.max_length}",)
+        return () if count is None else (f"too long: {count} tokens, at most {self.max_length}",)
+
+
+class RecordTransform:
+    """Applies the rules to batches of records; travels to worker processes, so it holds nothing that cannot."""
+
+    def __init__(self, rules: Rules, caller: int) -> None:
+        self._rules = rules
+        if os.getpid() != caller:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller to answer
+
+    @daft.method.batch(return_dtype=daft.DataType.from_arrow_type(_OUTCOME), unnest=True, batch_size=_BATCH)  # type: ignore[untyped-decorator]
+    def apply(
+        self, source: "daft.Series", file: "daft.Series", row: "daft.Series", raw: "daft.Series", error: "daft.Series"
+    ) -> pa.Array:
+        """Columns of source shards to `_OUTCOME`."""
+        columns = (series.to_pylist() for series in (source, file, row, raw, error))
+        outcomes = [
+            transform_record(Origin(name, number), place, text, problem, self._rules)
+            for place, name, number, text, problem in zip(*columns, strict=True)
+        ]
+        return _outcome_columns(outcomes)
 
 
 def stage_records(
     manifest: Manifest, rules: Rules, limit: LengthLimit, folder: Path, progress: Callable[[str], None]
 ) -> Stage:
-    """Stream the shards through the rules; tokens are counted here, between Daft's batches, on the calling thread."""
-    records_path, bands_path = folder / "staged.parquet", folder / "bands.parquet"
-    hashes = np.zeros(manifest.records, np.uint64)
-    present = np.zeros(manifest.records, np.bool_)
-    eligible = np.zeros(manifest.records, np.bool_)
-    done = 0
-    with pq.ParquetWriter(records_path, _STAGED) as records, pq.ParquetWriter(bands_path, _BANDS) as bands:
-        for batch in _transformed(manifest, rules).to_arrow_iter():
-            values = [_with_length(entry, limit) for entry in batch.select(_STAGED.names).to_pylist()]
-            here = slice(done, done + len(values))
-            assert [entry["index"] for entry in values] == list(range(done, done + len(values))), "records out of order"
-            hashes[here] = batch["key_hash"].to_numpy(zero_copy_only=False)
-            present[here] = [entry["id"] is not None for entry in values]
-            eligible[here] = [not entry["reasons"] for entry in values]
-            records.write_batch(pa.RecordBatch.from_pylist(values, schema=_STAGED))
-            bands.write_batch(batch.select(_BANDS.names).cast(_BANDS))
-            if here.stop // _PROGRESS_EVERY > done // _PROGRESS_EVERY:
-                progress(f"cleaned {here.stop:,} of {manifest.records:,} records")
-            done = here.stop
-    assert done == manifest.records, f"{manifest.records - done} records lost in cleaning"
-    return Stage(records_path, bands_path, hashes, present, eligible)
+    """Clean all records into partitions under `folder`, one for each shard; those that are there already are taken."""
+    shards = manifest.shards()
+    firsts = [0, *accumulate(shard.records for shard in shards)]
+    parts = [Part(folder / f"part-{n:05d}", firsts[n], shard.records) for n, shard in enumerate(shards)]
+    missing = [number for number, part in enumerate(parts) if not part.finished]
+    finished = len(parts) - len(missing)
+    if finished:
+        progress(f"going on after {finished} of {len(parts)} partitions")
+    paths = [str(manifest.path(shards[number])) for number in missing]
+    records = sum(parts[number].records for number in missing)
+    for number, table in _whole_parts(_transformed(paths, records, rules), parts):
+        parts[number].write(_with_lengths(table, limit), _sketch_of(table))
+        done = sum(part.records for part in parts if part.finished)
+        progress(f"cleaned {done:,} of {manifest.records:,} records")
+    assert all(part.finished for part in parts), "records lost in cleaning"
+    return Stage.read(parts)
 
 
-def _transformed(manifest: Manifest, rules: Rules) -> "daft.DataFrame":
-    """The shards, cleaned, with the band hashes of every record; in order."""
-
-    def transform(
-        source: "daft.Series", file: "daft.Series", row: "daft.Series", raw: "daft.Series", error: "daft.Series"
-    ) -> pa.Array:
-        columns = (series.to_pylist() for series in (source, file, row, raw, error))
-        outcomes = [
-            transform_record(Origin(name, number), place, text, problem, rules)
-            for place, name, number, text, problem in zip(*columns, strict=True)
-        ]
-        return pa.array([_outcome_values(outcome) for outcome in outcomes], _OUTCOME)
-
+def _transformed(paths: Sequence[str], records: int, rules: Rules) -> Iterator[pa.RecordBatch]:
+    """The records of these shards, cleaned, in any order."""
+    if not paths:
+        return
     column = daft.col
-    outcome = daft.DataType.from_arrow_type(_OUTCOME)
-    step = daft.func.batch(return_dtype=outcome, unnest=True, use_process=False, batch_size=_BATCH)(transform)
-    frame = daft.read_parquet([str(path) for path in manifest.shard_paths()])
-    arguments = [column(name) for name in ("source", "file", "row", "raw", "error")]
-    frame = frame.select("index", "source", "file", "row", step(*arguments))
-    kept = [name for name in frame.column_names if name != "shingles"]
-    return frame.select(*kept, band_hashes(column("shingles")))
+    workers = worker_count() if records > _FEW_RECORDS else None
+    transform = daft.cls(RecordTransform, use_process=None if workers is None else True, max_concurrency=workers)
+    outcome = transform(rules, os.getpid()).apply(*(column(name) for name in ("source", "file", "row", "raw", "error")))
+    frame = daft.read_parquet(list(paths)).select("index", "source", "file", "row", outcome)
+    yield from frame.to_arrow_iter()
 
 
-def _outcome_values(outcome: Outcome) -> dict[str, object]:
-    row = outcome.row
-    return {
-        "id": row.id if row else None,
-        "messages": canonical_json(list(row.messages)) if row else None,
-        "text": row.text if row else None,
-        "groups": list(row.groups) if row else None,
-        "key": outcome.key,
-        "key_hash": int.from_bytes(hashlib.blake2b(outcome.key.encode(), digest_size=8).digest(), "little"),
-        "shingles": shingle_text(outcome.key),
-        "reasons": list(outcome.reasons),
-        "redactions": canonical_json(outcome.redactions),
-        "original": outcome.original,
+def _whole_parts(batches: Iterator[pa.RecordBatch], parts: Sequence[Part]) -> Iterator[tuple[int, pa.Table]]:
+    """(number, records in order) of each partition once all of its records have come."""
+    firsts = np.array([part.first for part in parts])
+    waiting: dict[int, list[pa.RecordBatch]] = defaultdict(list)
+    for batch in batches:
+        numbers = np.searchsorted(firsts, batch["index"].to_numpy(), side="right") - 1
+        for number in np.unique(numbers).tolist():
+            some = waiting[number]
+            some.append(batch.filter(pa.array(numbers == number)))
+            if sum(piece.num_rows for piece in some) == parts[number].records:
+                yield number, pa.Table.from_batches(waiting.pop(number)).sort_by("index")
+
+
+def _outcome_columns(outcomes: Sequence[Outcome]) -> pa.Array:
+    made = sketch([outcome.key for outcome in outcomes])
+    rows = [row_values(outcome.row) if outcome.row else {} for outcome in outcomes]
+    columns = {field.name: [values.get(field.name) for values in rows] for field in ROW_FIELDS} | {
+        "reasons": [list(outcome.reasons) for outcome in outcomes],
+        "redactions": [canonical_json(outcome.redactions) for outcome in outcomes],
+        "original": [outcome.original for outcome in outcomes],
     }
+    arrays = [pa.array(columns[field.name], field.type) for field in _OUTCOME if field.name in columns]
+    band_offsets = np.arange(0, made.bands.size + 1, BANDS, dtype=np.int32)
+    arrays += [
+        pa.array(made.keys),
+        pa.ListArray.from_arrays(band_offsets, made.bands.ravel()),
+        pa.ListArray.from_arrays(made.words.offsets.astype(np.int32), made.words.values),
+    ]
+    return pa.StructArray.from_arrays(arrays, fields=list(_OUTCOME))
 
 
-def _with_length(values: dict[str, Any], limit: LengthLimit) -> dict[str, Any]:
-    row = _row(values, Origin(values["file"], values["row"]))
-    if row is None:
-        return values
-    return values | {"reasons": [*values["reasons"], *limit.reasons(row)]}
+def _sketch_of(table: pa.Table) -> Sketch:
+    words = table["words"].combine_chunks()
+    bands = table["bands"].combine_chunks().flatten().to_numpy().reshape(-1, BANDS)
+    counts = words.value_lengths().to_numpy()
+    return Sketch(table["key"].to_numpy(), bands, Ragged(words.flatten().to_numpy(), offsets_of(counts)))
 
 
-def _row(values: Mapping[str, Any], origin: Origin) -> Row | None:
-    if values["id"] is None:
-        return None
-    return Row(values["id"], origin, tuple(json.loads(values["messages"])), values["text"], tuple(values["groups"]))
+def _with_lengths(table: pa.Table, limit: LengthLimit) -> pa.Table:
+    """The records of a partition, with the reasons that their rows' lengths give."""
+    records = table.select(RECORDS.names).cast(RECORDS)
+    reasons = records["reasons"].to_pylist()
+    present = np.flatnonzero(records["id"].is_valid())
+    for place, row in zip(present.tolist(), _rows(records.take(present)), strict=True):
+        reasons[place] += limit.reasons(row)
+    column = pa.array(reasons, RECORDS.field("reasons").type)
+    return records.set_column(RECORDS.get_field_index("reasons"), RECORDS.field("reasons"), column)
+
+
+def _rows(records: pa.Table) -> Iterator[Row]:
+    for batch in records.to_batches(max_chunksize=_BATCH):
+        yield from rows_of(batch)

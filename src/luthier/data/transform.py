@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from luthier.core.identity import content_id
 from luthier.core.recipe import RedactSection
 from luthier.core.rows import Origin, Row
-from luthier.data.clean import Step, redact_value, run_steps, spoken
-from luthier.data.dedupe import comparison_key
+from luthier.data.clean import Step, run_steps, spoken
 from luthier.data.formats import Content
 from luthier.data.layout import Layout
 from luthier.data.reasons import Dropped
+from luthier.data.redaction import redact_value
+from luthier.data.sketch import comparison_key
 
 _PSEUDONYM_DIGITS = 12
 
@@ -47,7 +48,8 @@ def transform_record(origin: Origin, source: int, raw: str, error: str | None, r
     redactions: Counter[str] = Counter()
     record = json.loads(raw)
     try:
-        original = json.dumps(redact_value(record, rules.redact, redactions), ensure_ascii=False)
+        masked = redact_value(record, rules.redact, redactions)
+        original = json.dumps(masked, ensure_ascii=False) if redactions else raw
     except RecursionError:
         return Outcome('"nested too deeply"', reasons=("unreadable: nested too deeply",))
     if error is not None:
@@ -64,12 +66,22 @@ def transform_record(origin: Origin, source: int, raw: str, error: str | None, r
 
 def row_id(row: Row) -> str:
     """An id from content and origin: equal texts from two records stay two rows."""
-    content = [row.origin.file, row.origin.row, list(row.messages), row.text]
-    return content_id("row", content)
+    content = [row.messages, row.text, row.tools, row.label, row.rejected, row.rating]
+    return content_id("row", [row.origin.file, row.origin.row, *content])
 
 
 def _as_row(origin: Origin, content: Content, groups: tuple[str, ...]) -> Row:
-    return Row("", origin, content.messages, content.text, groups)
+    return Row(
+        "",
+        origin,
+        content.messages,
+        content.text,
+        groups,
+        tools=content.tools,
+        label=content.label,
+        rejected=content.rejected,
+        rating=content.rating,
+    )
 
 
 def _groups(layout: Layout, record: Mapping[str, object], rules: Rules) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
 """Conversations: who speaks in a list of turns or a transcript, and what makes a conversation fit for training."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from luthier.core.rows import Message, Role
+from luthier.core.rows import Message, Role, reworded
 from luthier.data.reasons import Dropped, dropped
+from luthier.data.tool_calls import CALLING_SPEAKERS, call_ids, read_calls
 
 ROLES: Mapping[str, Role] = {
     **dict.fromkeys(("user", "human", "customer", "client", "visitor"), "user"),
@@ -26,13 +28,14 @@ _SILENT = frozenset({"", "none", "null"})
 
 
 def read_turn_list(turns: object) -> tuple[Message, ...] | Dropped:
-    """Messages out of a list of objects with a speaker and a text. Turns without text are left out.
+    """Messages out of a list of objects with a speaker and a text. Turns without text or tool calls are left out.
 
     Where nobody but users and `system` speak, and `system` answers users, `system` is the name of the agent.
     """
     if not isinstance(turns, list):
         return dropped("missing value", "no list of turns")
     messages: list[Message] = []
+    tools: dict[str, str] = {}
     for number, turn in enumerate(turns, start=1):
         speaker = _first(turn, ROLE_KEYS) if isinstance(turn, dict) else None
         if not isinstance(speaker, str):
@@ -40,10 +43,33 @@ def read_turn_list(turns: object) -> tuple[Message, ...] | Dropped:
         role = ROLES.get(speaker.strip().lower())
         if role is None:
             return dropped("unknown role", f"{speaker!r} in turn {number}")
-        content = _content(_first(turn, CONTENT_KEYS))
-        if content.strip():
-            messages.append(Message(role=role, content=content))
+        message = _message(turn, speaker.strip().lower(), number, tools)
+        if isinstance(message, Dropped):
+            return message
+        if message is not None:
+            messages.append(message)
     return _with_agent(messages)
+
+
+def _message(turn: Mapping[str, object], speaker: str, number: int, tools: dict[str, str]) -> Message | Dropped | None:
+    """One turn, or None if it says nothing. `tools` holds the tools called so far, by id of the call."""
+    role = ROLES[speaker]
+    calls = read_calls(turn, speaker, number) if role == "assistant" else []
+    if isinstance(calls, Dropped):
+        return calls
+    said = None if calls and speaker in CALLING_SPEAKERS else _first(turn, CONTENT_KEYS)
+    content = _content(said)
+    if role == "tool" and said and not content:
+        content = json.dumps(said, ensure_ascii=False)
+    message = Message(role=role, content=content)
+    if calls:
+        message["tool_calls"] = calls
+        tools.update(call_ids(turn))
+    elif role == "tool":
+        name = turn.get("name") or tools.get(str(turn.get("tool_call_id")))
+        if isinstance(name, str):
+            message["name"] = name
+    return message if content.strip() or calls or role == "tool" else None
 
 
 def read_transcript(text: str) -> tuple[Message, ...] | Dropped:
@@ -65,16 +91,17 @@ def read_transcript(text: str) -> tuple[Message, ...] | Dropped:
 def settle_conversation(messages: Iterable[Message], system: str = "") -> tuple[Message, ...] | Dropped:
     """Merge turns of one speaker, end with the last assistant turn, and put the recipe's system prompt in front.
 
-    A `system` prompt replaces the system turns of the row, which stay where it is empty.
+    Tool results and turns with tool calls stay apart. A `system` prompt replaces the system turns of the row, which
+    stay where it is empty.
     """
     merged: list[Message] = []
     for message in messages:
         content = message["content"].strip()
-        if not content or (system and message["role"] == "system"):
+        if _says_nothing(message) or (system and message["role"] == "system"):
             continue
-        if merged and merged[-1]["role"] == message["role"]:
+        if merged and _continues(merged[-1], message):
             content = f"{merged.pop()['content']}\n{content}"
-        merged.append(Message(role=message["role"], content=content))
+        merged.append(reworded(message, content))
     while merged and merged[-1]["role"] != "assistant":
         merged.pop()
     roles = {message["role"] for message in merged}
@@ -85,17 +112,29 @@ def settle_conversation(messages: Iterable[Message], system: str = "") -> tuple[
     return (Message(role="system", content=system), *merged) if system else tuple(merged)
 
 
+def _says_nothing(message: Message) -> bool:
+    return not message["content"].strip() and "tool_calls" not in message and message["role"] != "tool"
+
+
+def _continues(earlier: Message, message: Message) -> bool:
+    """Whether two turns are one that was written in two parts."""
+    calls = "tool_calls" in earlier or "tool_calls" in message
+    return earlier["role"] == message["role"] != "tool" and not calls
+
+
 def _first(turn: Mapping[str, object], keys: Sequence[str]) -> object:
     return next((turn[key] for key in keys if turn.get(key) is not None), None)
 
 
 def _content(value: object) -> str:
-    """Text as it is; of a list of parts, those that are text."""
+    """Text as it is; of a list of parts, those that are text; an object as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
         parts = (part.get("text") if isinstance(part, dict) else part for part in value)
         return "\n".join(part for part in parts if isinstance(part, str))
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)
     return "" if value is None else str(value)
 
 

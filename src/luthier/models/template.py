@@ -3,14 +3,16 @@
 The mask is derived by rendering: what the template adds to a conversation when an assistant turn follows is that turn.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jinja2.exceptions import TemplateError as JinjaError
 from transformers import PreTrainedTokenizerBase
 
 from luthier.core.errors import TemplateError
-from luthier.core.rows import Message, Origin, Row, TokenRow
+from luthier.core.rows import Message, Origin, Role, Row, TokenRow
+from luthier.models.tool_text import with_tools_as_text
 
 PROBE: tuple[Message, ...] = (
     {"role": "user", "content": "probing question"},
@@ -18,6 +20,25 @@ PROBE: tuple[Message, ...] = (
     {"role": "user", "content": "probing question"},
 )
 EMPTY_SYSTEM: Message = {"role": "system", "content": ""}
+PROBE_TOOL: Mapping[str, object] = {
+    "type": "function",
+    "function": {
+        "name": "probing_tool",
+        "description": "probing description",
+        "parameters": {"type": "object", "properties": {"probing_field": {"type": "string", "description": "any"}}},
+    },
+}
+PROBE_CALL: tuple[Message, ...] = (
+    {"role": "user", "content": "probing question"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [{"type": "function", "function": {"name": "a_call", "arguments": {"an_argument": "its_value"}}}],
+    },
+    {"role": "tool", "content": "probing result", "name": "a_call"},
+    {"role": "assistant", "content": "probing reply"},
+)
+Tools = Sequence[Mapping[str, object]]
 
 
 class ChatTemplate:
@@ -32,37 +53,75 @@ class ChatTemplate:
         if not tokenizer.chat_template:
             raise TemplateError("the tokenizer has no chat template", where=name, allowed="an instruction-tuned model")
         self._control_tokens = _control_tokens(tokenizer)
+        self.renders_tools = True
         self._slips_in_system_prompt = self._has_default_system_prompt()
         self._empty_system_helps = self._slips_in_system_prompt and self._empty_system_replaces_default()
         system = (EMPTY_SYSTEM,) if self._slips_in_system_prompt else ()
         probe = self.encode(Row("probe", Origin("probe", 1), (*system, *PROBE)))
         self.end_token_id = [token for token, target in zip(probe.input_ids, probe.targets, strict=True) if target][-1]
+        self.renders_tools = self._has_words_for_tools()
+        self._added_bytes: dict[tuple[Role, ...], int] = {}
 
-    def render(self, messages: Sequence[Message], add_generation_prompt: bool = False) -> str:
-        """The conversation as the model reads it, with no system prompt but the one in `messages`."""
+    def render(self, messages: Sequence[Message], add_generation_prompt: bool = False, tools: Tools = ()) -> str:
+        """The conversation as the model reads it, with no system prompt but the one in `messages`.
+
+        A template that has no words for tools gets them as text, see `tool_text`.
+        """
         for message in messages:
             self._refuse_control_tokens(message["content"], f"a {message['role']} turn")
-        return self._render(self._without_default_system_prompt(messages), add_generation_prompt)
+            if "tool_calls" in message:
+                self._refuse_control_tokens(json.dumps(message["tool_calls"], ensure_ascii=False), "a tool call")
+        if tools:
+            self._refuse_control_tokens(json.dumps(list(tools), ensure_ascii=False), "a tool")
+        if not self.renders_tools and (tools or any("tool_calls" in m or m["role"] == "tool" for m in messages)):
+            messages, tools = with_tools_as_text(messages, tools), ()
+        return self._render(self._without_default_system_prompt(messages), add_generation_prompt, tools)
 
-    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+    def prompt_ids(self, messages: Sequence[Message], tools: Tools = ()) -> list[int]:
         """Token ids after which the model writes the next assistant turn."""
-        return self._ids(self.render(messages, add_generation_prompt=True))
+        return self._ids(self.render(messages, add_generation_prompt=True, tools=tools))
 
     def encode(self, row: Row) -> TokenRow:
         """A training row: assistant tokens and their end tokens are targets; plain text is all target.
 
+        Tool calls are assistant tokens; what the tools answer is no target.
         Each assistant turn follows exactly the tokens that `prompt_ids` gives for the turns before it.
         Raises TemplateError when a turn cannot be told from the rest.
         """
         if not row.messages:
             return self._encode_text(row)
-        ids = self._ids(self.render(row.messages))
+        ids = self._ids(self.render(row.messages, tools=row.tools))
         targets = [False] * len(ids)
         for index, message in enumerate(row.messages):
             if message["role"] == "assistant":
-                start, end = self._assistant_span(row.messages[: index + 1], ids)
+                start, end = self._assistant_span(row.messages[: index + 1], row.tools, ids)
                 targets[start:end] = [True] * (end - start)
         return TokenRow(row.id, tuple(ids), tuple(targets))
+
+    def tokens_over(self, row: Row, limit: int) -> int | None:
+        """How many tokens `encode` gives if they are more than `limit`; None where the row fits.
+
+        Raises TemplateError as `encode` does. A row whose text has fewer than half as many bytes as tokens are allowed
+        is not counted: a token stands for one byte or more, and templates do not say things thrice.
+        """
+        if row.messages and not row.tools and 2 * self._bytes(row.messages) <= limit:
+            return None
+        count = len(self.encode(row))
+        return count if count > limit else None
+
+    def _bytes(self, messages: Sequence[Message]) -> int:
+        """Bytes of a conversation as text, what the template adds included; a conversation that the template refuses
+        for its turns or control tokens raises TemplateError."""
+        roles = tuple(message["role"] for message in messages)
+        if roles not in self._added_bytes or any("tool_calls" in message for message in messages):
+            contents = sum(len(message["content"].encode()) for message in messages)
+            self.encode(Row("", Origin("", 1), tuple(messages)))
+            self._added_bytes[roles] = len(self.render(messages).encode()) - contents
+        total = self._added_bytes[roles]
+        for message in messages:
+            self._refuse_control_tokens(message["content"], f"a {message['role']} turn")
+            total += len(message["content"].encode())
+        return total
 
     def _encode_text(self, row: Row) -> TokenRow:
         """Text between the tokens that the tokenizer itself puts at its start, if any, and the end token."""
@@ -73,13 +132,13 @@ class ChatTemplate:
             ids.append(end)
         return TokenRow(row.id, tuple(ids), (False, *[True] * (len(ids) - 1)))
 
-    def _assistant_span(self, messages: Sequence[Message], ids: list[int]) -> tuple[int, int]:
+    def _assistant_span(self, messages: Sequence[Message], tools: Tools, ids: list[int]) -> tuple[int, int]:
         """Where in `ids` the last of `messages` lies: from its first token to its last special token, which ends it.
 
         `ids` are the tokens of a conversation that begins with `messages`.
         """
-        before = self.prompt_ids(messages[:-1])
-        after = self._ids(self.render(messages))
+        before = self.prompt_ids(messages[:-1], tools)
+        after = self._ids(self.render(messages, tools=tools))
         start = len(before)
         if after[:start] != before:
             raise TemplateError(
@@ -103,6 +162,17 @@ class ChatTemplate:
         for token in self._control_tokens.values():
             if token in text:
                 raise TemplateError(f"{what} holds the control token {token}", where=self._name)
+
+    def _has_words_for_tools(self) -> bool:
+        """Whether the template shows tools, calls and results, in a way that can be masked."""
+        try:
+            with_tools = self.render(PROBE, tools=(PROBE_TOOL,))
+            with_call = self.render(PROBE_CALL)
+            self.encode(Row("probe", Origin("probe", 1), PROBE_CALL, tools=(PROBE_TOOL,)))
+        except TemplateError:
+            return False
+        shown = all(text in with_tools for text in ("probing_tool", "probing_field"))
+        return shown and all(text in with_call for text in ("a_call", "an_argument", "its_value", "probing result"))
 
     def _has_default_system_prompt(self) -> bool:
         """Whether a conversation opens with more than what also comes before a later user turn."""
@@ -130,11 +200,14 @@ class ChatTemplate:
             allowed="set data.system",
         )
 
-    def _render(self, messages: Sequence[Message], add_generation_prompt: bool) -> str:
+    def _render(self, messages: Sequence[Message], add_generation_prompt: bool, tools: Tools = ()) -> str:
         try:
             turns: list[Any] = [dict(message) for message in messages]
             text = self._tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=add_generation_prompt
+                turns,
+                tools=[dict(tool) for tool in tools] or None,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
             )
         except (JinjaError, TypeError, ValueError) as error:
             raise TemplateError(f"the template refuses this conversation: {error}", where=self._name) from error

@@ -6,10 +6,11 @@ from typing import Any
 
 from luthier.core.artefacts import BaseModel
 from luthier.core.identity import content_id
+from luthier.core.recipe import Dtype
 from luthier.core.rows import Row, TokenRow
 from luthier.models.adapter import attach_lora
 from luthier.models.cache import ModelCache, default_cache_root
-from luthier.models.loading import load_model, load_tokenizer
+from luthier.models.loading import load_model, load_tokenizer, resolve_dtype
 from luthier.models.sources import BaseFiles, find_base
 from luthier.models.template import ChatTemplate
 from luthier.pipeline.project import Project
@@ -23,7 +24,7 @@ class Base:
     files: BaseFiles
     tokenizer: Any
     template: ChatTemplate
-    dtype: str
+    dtype: Dtype
 
     def load(self) -> Any:
         """The model with its weights, frozen."""
@@ -44,7 +45,7 @@ def open_base(project: Project) -> Base:
     )
     project.registry.add(artefact)
     tokenizer = load_tokenizer(files)
-    return Base(artefact, files, tokenizer, ChatTemplate(tokenizer, files.name), model.dtype)
+    return Base(artefact, files, tokenizer, ChatTemplate(tokenizer, files.name), resolve_dtype(model.dtype))
 
 
 def with_adapter(project: Project, model: Any) -> Any:

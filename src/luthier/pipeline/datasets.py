@@ -5,7 +5,16 @@ from pathlib import Path
 
 from luthier.core.errors import DatasetError
 from luthier.core.rows import Row, Split
-from luthier.data import LedgerEntry, export, read_ledger, read_rows
+from luthier.data import (
+    DatasetDiff,
+    LedgerEntry,
+    diff_datasets,
+    export,
+    read_ledger,
+    read_report,
+    read_rows,
+    reason_kind,
+)
 from luthier.pipeline.project import Project
 
 
@@ -24,9 +33,49 @@ def show_rows(project: Project, dataset: str | None, split: Split, limit: int) -
     return read_rows(dataset_folder(project, dataset), split)[:limit]
 
 
-def dropped_records(project: Project, dataset: str | None = None) -> Iterator[LedgerEntry]:
-    """Every record that was dropped, with all its reasons."""
-    return (entry for entry in read_ledger(dataset_folder(project, dataset)) if not entry.kept)
+def dropped_records(
+    project: Project, dataset: str | None = None, reason: str | None = None, record: str | None = None
+) -> Iterator[LedgerEntry]:
+    """Records that were dropped, with all their reasons; those that a filter leaves, in the order of the sources.
+
+    `reason` is a kind of reason or the beginning of one ("near", "too short"). `record` is a row's id or `FILE:ROW`,
+    and finds kept records too. Raises DatasetError for a reason or record that is not in the ledger.
+    """
+    folder = dataset_folder(project, dataset)
+    entries = read_ledger(folder)
+    if record is not None:
+        return _one_record(entries, record, folder.name)
+    dropped = (entry for entry in entries if not entry.kept)
+    return dropped if reason is None else _with_reason(dropped, reason, folder)
+
+
+def diff(project: Project, before: str, after: str) -> DatasetDiff:
+    """What changed from one dataset to another, record by record."""
+    return diff_datasets(dataset_folder(project, before), dataset_folder(project, after))
+
+
+def _one_record(entries: Iterator[LedgerEntry], record: str, dataset: str) -> Iterator[LedgerEntry]:
+    file, _, row = record.rpartition(":")
+    found = next(
+        (
+            entry
+            for entry in entries
+            if record in entry.row_ids or (entry.origin.file == file and str(entry.origin.row) == row)
+        ),
+        None,
+    )
+    if found is None:
+        raise DatasetError(f"no record {record}", where=dataset, allowed="a row's id, or FILE:ROW as `data why` shows")
+    return iter([found])
+
+
+def _with_reason(dropped: Iterator[LedgerEntry], reason: str, folder: Path) -> Iterator[LedgerEntry]:
+    kinds = read_report(folder)["reasons"]
+    assert isinstance(kinds, dict)
+    if not any(kind.startswith(reason) for kind in kinds):
+        there = ", ".join(kinds) or "none, nothing was dropped"
+        raise DatasetError(f"no record was dropped because of {reason!r}", where=folder.name, allowed=f"there: {there}")
+    return (entry for entry in dropped if any(reason_kind(each).startswith(reason) for each in entry.reasons))
 
 
 def export_dataset(project: Project, dataset: str | None, target: str | Path) -> list[Path]:

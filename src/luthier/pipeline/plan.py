@@ -61,7 +61,7 @@ def plan(project: Project) -> Planned:
         steps = StepSchedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length))
         largest = max((batch for step in steps.steps for batch in step), key=_tokens)
         setup = TrainingSetup(
-            dtype=recipe.model.dtype,
+            dtype=base.dtype,
             r=recipe.adapter.r,
             adapter_parameters=adapter_parameters,
             tokens_per_forward=_tokens(largest),

@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.artefacts import Artefact, Dataset, Source
-from luthier.core.errors import DatasetError, SourceError
+from luthier.core.errors import DatasetError, TrainingError
 from luthier.core.identity import content_id, file_digest
-from luthier.core.recipe import DataSection, SourceSection
+from luthier.core.recipe import Task
 from luthier.core.rows import Row, Split, TokenRow
+from luthier.data import PAGE_NAME, Purpose, TokenCounter, read_rows
 from luthier.data import prepare as prepare_data
-from luthier.data import read_rows
 from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.project import Project
+from luthier.pipeline.source_files import files_at, with_files
+from luthier.planning import forecast_data
 from luthier.registry import capture
-from luthier.sources import SUFFIXES
+
+TRAINED_TASKS: tuple[Task, ...] = ("chat", "completion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,23 @@ class Prepared:
         return splits
 
     @property
-    def files(self) -> list[tuple[str, int, int, int]]:
-        """Records read, kept and dropped of each file."""
-        return [(file["path"], file["read"], file["kept"], file["dropped"]) for file in self.report["files"]]
+    def files(self) -> list[tuple[str, str, int, int, int]]:
+        """Each file with the format of its records, and how many were read, kept and dropped."""
+        formats = self.report["formats"]
+        return [
+            (file["path"], formats[file["path"]], file["read"], file["kept"], file["dropped"])
+            for file in self.report["files"]
+        ]
+
+    @property
+    def verdict(self) -> list[tuple[str, str, str]]:
+        """Is it enough, clean, balanced: question, answer and why."""
+        return [(finding["question"], finding["answer"], finding["why"]) for finding in self.report["verdict"]]
+
+    @property
+    def page(self) -> Path:
+        """The report, to be opened in a browser."""
+        return self.path / PAGE_NAME
 
     @property
     def reasons(self) -> list[tuple[str, int]]:
@@ -56,12 +73,12 @@ def prepare(project: Project) -> Prepared:
     begin = time.monotonic()
     with project.locked("prepare"):
         base = open_base(project)
-        settings = with_files(project.recipe.data, project.workspace.root)
+        settings = with_files(project.recipe.data, project.workspace, project.reporter.say)
         made = prepare_data(
             settings,
             project.workspace.root,
             lambda dataset: project.workspace.folder("dataset", dataset),
-            lambda row: len(base.template.encode(row)),
+            _purpose(project, base),
             project.reporter.say,
         )
         sources = [_register_source(project, name, digest) for name, digest in made.sources]
@@ -73,30 +90,14 @@ def prepare(project: Project) -> Prepared:
     return Prepared(made.id, made.folder, made.report, time.monotonic() - begin)
 
 
-def with_files(data: DataSection, root: Path) -> DataSection:
-    """The section with each folder among its sources replaced by the files in it that can be read, by name."""
-    sources: list[SourceSection] = []
-    for source in data.sources:
-        folder = root / source.path
-        if not folder.is_dir():
-            sources.append(source)
-            continue
-        names = _files_in(folder, source.path)
-        if not names:
-            endings = ", ".join(SUFFIXES)
-            raise SourceError("no file to read in this folder", where=source.path, allowed=f"files ending in {endings}")
-        sources += [source.model_copy(update={"path": name}) for name in names]
-    return data.model_copy(update={"sources": tuple(sources)})
-
-
-def _files_in(folder: Path, name: str) -> list[str]:
-    """The files of a source folder that can be read, as a recipe that lists them one by one would name them."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix.lower() in SUFFIXES)
-    return [str(Path(name) / path.relative_to(folder)) for path in files]
-
-
 def find_dataset(project: Project, base: Base) -> Dataset:
-    """The dataset made by this recipe from the files as they are now. Raises DatasetError when there is none."""
+    """The dataset made by this recipe from the files as they are now, to train on.
+
+    Raises DatasetError when there is none, TrainingError for a task whose rows the loop cannot train.
+    """
+    task = project.recipe.task
+    if task not in TRAINED_TASKS:
+        raise TrainingError(f"rows of task {task} cannot be trained yet", allowed=f"one of {', '.join(TRAINED_TASKS)}")
     digest = _recipe_digest(project, base)
     for entry in project.registry.list("dataset"):
         if entry.artefact.summary.get("recipe") == digest:
@@ -130,14 +131,33 @@ def _refuse_changed_sources(project: Project, dataset: Artefact) -> None:
         if path.is_file() and file_digest([path]) != digest:
             raise DatasetError(f"{name} has changed since {dataset.id} was made", allowed="run: luthier prepare")
     for source in project.recipe.data.sources:
-        new = [name for name in _files_in(root / source.path, source.path) if name not in sources]
+        if not source.path:
+            continue
+        new = [name for name in files_at(source.path, root) if name not in sources]
         if new:
             raise DatasetError(f"{new[0]} was added since {dataset.id} was made", allowed="run: luthier prepare")
 
 
 def _recipe_digest(project: Project, base: Base) -> str:
-    """What the dataset depends on beside the files: the data section, and the tokenizer that counts tokens."""
-    return content_id("recipe", [project.recipe.data.model_dump(mode="json"), base.artefact.id])
+    """What the dataset depends on beside the files: task and data section, and the tokenizer that counts tokens."""
+    section = project.recipe.data.model_dump(mode="json", exclude={"engine"})
+    return content_id("recipe", [project.recipe.task, section, base.artefact.id])
+
+
+def _purpose(project: Project, base: Base) -> Purpose:
+    """What the recipe makes the dataset for; tokens are counted as they will be trained."""
+    epochs = project.recipe.training.num_train_epochs
+
+    def measure(row: Row) -> tuple[int, int]:
+        tokens = base.template.encode(row)
+        return len(tokens), tokens.target_tokens
+
+    def enough(rows: int, target_tokens: int) -> tuple[bool, str]:
+        need = forecast_data(rows, target_tokens, epochs)
+        return need.enough, need.forecast
+
+    counter = TokenCounter(base.artefact.id, base.template.tokens_over, measure)
+    return Purpose(project.recipe.task, counter, enough)
 
 
 def _register_source(project: Project, name: str, digest: str) -> str:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from fastapi import FastAPI
 
 from luthier.core.errors import ModelError
+from luthier.data.redaction import redaction_rules
 from luthier.monitoring import RequestLog
 from luthier.pipeline.base import open_base
 from luthier.pipeline.engine import RunsGenerator, runs_of
@@ -13,7 +14,7 @@ from luthier.pipeline.project import Project
 from luthier.pipeline.release import released
 from luthier.serving import Limits, ServedModel, create_app, running
 from luthier.serving import serve as serve_app
-from luthier.text import redact
+from luthier.text import RedactionRules, redactor
 
 
 class RegistryCatalogue:
@@ -66,10 +67,10 @@ def api(project: Project) -> FastAPI:
 
 
 def log_redaction(project: Project) -> Callable[[str], str]:
-    """How the request log masks personal data: as the recipe's cleaning does, and always."""
+    """How the request log masks personal data: the kinds that the recipe's cleaning looks for, and always."""
     settings = project.recipe.data.clean.redact
-    keep, region = (settings.keep, settings.region) if settings else ((), "GB")
-    return lambda text: redact(text, keep, region).text
+    mask = redactor(redaction_rules(settings) if settings else RedactionRules())
+    return lambda text: mask(text).text
 
 
 def resolve_model(project: Project, base: str, name: str | None) -> str:

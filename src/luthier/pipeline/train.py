@@ -63,7 +63,7 @@ def train(project: Project, resume: bool = False) -> Trained:
             _begin(project, partial, inputs)
         try:
             state = fit(training, checkpoint, resume, lambda state: _tell(project, training.schedule, state))
-            figures = _figures(training, state, time.monotonic() - begin)
+            figures = {"dtype": base.dtype} | _figures(training, state, time.monotonic() - begin)
             return _finish(project, (base, dataset), partial, model, state, figures)
         except KeyboardInterrupt:
             project.reporter.say("Training was stopped. Go on with: luthier train --resume")
@@ -80,7 +80,7 @@ def _set_up(project: Project, base: Base, dataset: Dataset) -> tuple[Training, A
     project.reporter.say(
         f"{len(rows)} rows, {len(schedule.steps)} steps in {recipe.training.num_train_epochs} epochs, "
         f"{sum(parameter.numel() for parameter in trainable(model).values()):,} weights train, "
-        f"fast path {loss.fast_path}"
+        f"{base.dtype}, fast path {loss.fast_path}"
     )
     validation = base.tokens(dataset_rows(project, dataset, "validation"))
     return Training(loss, trainable(model), schedule, validation, recipe.training), model
@@ -92,7 +92,7 @@ def _inputs(project: Project, base: Base, dataset: Dataset) -> dict[str, object]
     return {
         "base model": base.artefact.id,
         "dataset": dataset.id,
-        "model.dtype": recipe.model.dtype,
+        "model.dtype": base.dtype,
         "data.max_length": recipe.data.max_length,
         **{f"adapter.{name}": value for name, value in recipe.adapter.model_dump(mode="json").items()},
         **{f"training.{name}": value for name, value in recipe.training.model_dump(mode="json").items()},

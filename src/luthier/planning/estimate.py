@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from luthier.core.recipe import Dtype
 from luthier.planning.duration import Range, Schedule, training_cost, training_seconds
-from luthier.planning.memory import Dtype, MemoryEstimate, ModelShape, estimate_memory
+from luthier.planning.memory import MemoryEstimate, ModelShape, estimate_memory
 from luthier.planning.sufficiency import DataNeed, forecast_data
 
 LONG_SECONDS = 3600
@@ -86,7 +87,10 @@ def _memory_advice(memory: MemoryEstimate, setup: TrainingSetup, machine: Machin
             "lower training.per_device_train_batch_size (and raise gradient_accumulation_steps) or data.max_length."
         )
     if setup.dtype == "float32":
-        advice.append(f"With model.dtype bfloat16 the weights take {_gigabytes(memory.weights // 2)} less.")
+        advice.append(
+            f"With model.dtype bfloat16 the weights take {_gigabytes(memory.weights // 2)} less: on a processor that "
+            "multiplies it."
+        )
     if not tokens:
         advice.append("No batch is small enough: take a smaller base model or a machine with more memory.")
     return advice

@@ -7,9 +7,8 @@ no activation checkpointing, attention without a stored score matrix.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-Dtype = Literal["bfloat16", "float32"]
+from luthier.core.recipe import Dtype
 
 BYTES: dict[Dtype, int] = {"bfloat16": 2, "float32": 4}
 

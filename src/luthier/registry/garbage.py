@@ -13,7 +13,7 @@ from luthier.store import Store
 from luthier.store.artefacts import list_entries
 
 RESUMABLE_SECONDS = 24 * 3600.0
-"""How long an interrupted run (`*.partial`) stays where nobody has written to it, so that it can be resumed."""
+"""How long an interrupted run or preparation (`*.partial`) stays where nobody has written to it, to be resumed."""
 
 IGNORED_BY_GIT = ".gitignore"
 """The one hidden file beside the database that is meant to be there."""
@@ -30,8 +30,9 @@ class Garbage:
 def collect_garbage(store: Store, workspace: Workspace) -> Garbage:
     """Remove what killed commands and removed artefacts have left in the workspace's state folder.
 
-    That is: folders of artefacts that no row names, hidden temporary files, abandoned runs, and interrupted runs
-    that nobody has written to for a day. Call it with the workspace locked: work in progress looks like an orphan.
+    That is: folders of artefacts that no row names, hidden temporary files, abandoned runs, and interrupted runs and
+    preparations that nobody has written to for a day. Call it with the workspace locked: work in progress looks like
+    an orphan.
     Raises WorkspaceError for what cannot be removed.
     """
     with store.read() as connection:

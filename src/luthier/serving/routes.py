@@ -6,7 +6,8 @@ from fastapi import Depends, FastAPI, Request
 from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from luthier.core.requests import FeedbackRecord, Rating
+from luthier.core.requests import FeedbackRecord
+from luthier.core.rows import Rating
 from luthier.serving.api_error import ErrorBody, not_running
 from luthier.serving.catalogue import ServedModel
 from luthier.serving.chat_request import ChatRequest, RequestModel

@@ -1,10 +1,13 @@
 """Text files in whatever encoding they came."""
 
 import codecs
+import io
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 import charset_normalizer
+
+from luthier.sources.compression import open_bytes
 
 _CHUNK_BYTES = 1 << 20
 _SAMPLE_BYTES = 1 << 18
@@ -43,7 +46,7 @@ def detect_encoding(path: Path) -> Encoding:
 
     A file that is UTF-8 save for some lines pasted from Windows-1252 is read as both.
     """
-    with path.open("rb") as handle:
+    with open_bytes(path) as handle:
         head = handle.read(4096)
     for mark, name in _BYTE_ORDER_MARKS:
         if head.startswith(mark):
@@ -57,12 +60,12 @@ def detect_encoding(path: Path) -> Encoding:
 def open_text(path: Path) -> TextIO:
     """Open for reading with the detected encoding; line ends stay as they are."""
     encoding = detect_encoding(path)
-    return path.open(encoding=encoding.name, errors=encoding.errors, newline="")
+    return io.TextIOWrapper(open_bytes(path), encoding=encoding.name, errors=encoding.errors, newline="")
 
 
 def _is_utf8(path: Path) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    with path.open("rb") as handle:
+    with open_bytes(path) as handle:
         try:
             while chunk := handle.read(_CHUNK_BYTES):
                 decoder.decode(chunk)
@@ -74,8 +77,8 @@ def _is_utf8(path: Path) -> bool:
 
 def _guess(path: Path) -> Encoding:
     sample, utf8_lines, other_lines = bytearray(), 0, 0
-    with path.open("rb") as handle:
-        for line in handle:
+    with open_bytes(path) as handle:
+        while line := handle.readline(_CHUNK_BYTES):
             if line.isascii():
                 continue
             try:

@@ -1,178 +1,174 @@
 """JSON and JSON lines."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from luthier.core.errors import SourceError
 from luthier.core.rows import Origin
+from luthier.sources import lines
 from luthier.sources.encoding import open_text
+from luthier.sources.json_text import JsonText, Skipped, decode
 from luthier.sources.records import Record, as_record
 
-_CHUNK_CHARACTERS = 1 << 16
 _TURN_KEYS = frozenset({"role", "from", "speaker"})
-_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
-_INSIDE_A_STRING = ("Unterminated string", "Invalid \\")
-_LONGEST_LITERAL = len("-Infinity")
+_RECORDS_KEY = "data"
 
 
 def read_json_lines(path: Path, name: str) -> Iterator[Record]:
-    """One record a line, its row being the line's number; blank lines are none."""
+    """One record a line, its row being the line's number; blank lines are none.
+
+    A file that begins as one array over several lines is read as `read_json` does.
+    """
+    if _begins_an_array(path):
+        yield from read_json(path, name)
+        return
     with open_text(path) as handle:
-        for line, text in enumerate(handle, start=1):
-            if text.strip():
-                yield _read_line(text.strip(), Origin(name, line), line)
+        for number, line in enumerate(lines.bounded_lines(handle), start=1):
+            origin = Origin(name, number)
+            if isinstance(line, lines.LongLine):
+                yield Record(origin, number, {}, lines.too_long("a line"), line.start, alone=True)
+            elif text := line.strip():
+                yield _read_line(text, origin, number)
 
 
 def read_json(path: Path, name: str) -> Iterator[Record]:
-    """Records of an array (streamed), or of the one array inside an object (read whole), or JSON lines after all.
+    """Records of an array, of the one array inside an object, or JSON lines after all; streamed.
 
-    Raises SourceError naming line and column where the file is not valid JSON, or holds several arrays.
+    Raises SourceError naming line and column where the file is not valid JSON, or holds several arrays of records.
     """
     with open_text(path) as handle:
-        start = _skip_blank(handle)
-    if start == "[":
-        with open_text(path) as handle:
-            for row, (line, value) in enumerate(_array_elements(handle, name), start=1):
-                yield as_record(value, Origin(name, row), line)
-    elif _has_lines(path):
+        text = JsonText(handle, name)
+        if text.peek() == "[":
+            for row, (line, value) in enumerate(text.elements(), start=1):
+                yield _as_record(value, Origin(name, row), line)
+            text.end("the array")
+            return
+    if _has_lines(path):
         yield from read_json_lines(path, name)
     else:
-        for row, value in enumerate(_records_inside(path, name), start=1):
-            yield as_record(value, Origin(name, row), 1)
+        yield from _read_object(path, name)
 
 
 def _read_line(text: str, origin: Origin, line: int) -> Record:
     try:
-        return as_record(_decode(text), origin, line, text)
+        return as_record(decode(text), origin, line, text)
     except json.JSONDecodeError as error:
         what = error.msg.removesuffix(" at")
         return Record(origin, line, {}, f"not valid JSON: {what} at column {error.colno}", text)
-    except (RecursionError, ValueError) as error:
+    except RecursionError as error:
         return Record(origin, line, {}, f"not valid JSON: {error}", text)
 
 
-def _decode(text: str) -> object:
-    value, end = _DECODER.raw_decode(text)
-    if text[end:].strip():
-        raise json.JSONDecodeError("Extra data", text, end)
-    return value
+def _as_record(value: object, origin: Origin, line: int) -> Record:
+    if isinstance(value, Skipped):
+        return Record(origin, line, {}, value.error, value.start, value.alone)
+    return as_record(value, origin, line)
 
 
-def _skip_blank(handle: TextIO) -> str:
-    while character := handle.read(1):
-        if not character.isspace():
-            return character
-    return ""
+def _begins_an_array(path: Path) -> bool:
+    """Whether the first line opens an array that it does not close."""
+    first, _ = _first_lines(path)
+    return first.startswith("[") and not _is_whole(first)
 
 
 def _has_lines(path: Path) -> bool:
-    """Whether the first line is a whole object and another follows."""
+    """Whether the first line is a whole object, or too long to tell, and another one follows."""
+    first, second = _first_lines(path)
+    return second.startswith("{") and (not first or _is_whole(first))
+
+
+def _first_lines(path: Path) -> tuple[str, str]:
+    """The first two lines that are not blank, without space around them; empty for one that is too long or missing."""
+    found: list[str] = []
     with open_text(path) as handle:
-        filled = (line for line in handle if line.strip())
-        first, second = next(filled, ""), next(filled, "")
-    if not second.lstrip().startswith("{"):
-        return False
+        for line in lines.bounded_lines(handle):
+            if isinstance(line, lines.LongLine):
+                found.append("")
+            elif text := line.strip():
+                found.append(text)
+            if len(found) == 2:
+                return found[0], found[1]
+    return (found[0] if found else ""), ""
+
+
+def _is_whole(text: str) -> bool:
     try:
-        _decode(first.strip())
-    except ValueError:
+        decode(text)
+    except (ValueError, RecursionError):
         return False
     return True
 
 
-def _records_inside(path: Path, name: str) -> list[object]:
+@dataclass(slots=True)
+class _Array:
+    """What stands in one array of an object."""
+
+    filled: bool = False
+    records: bool = False
+    """Some element is an object."""
+    turns: bool = True
+    """Every element is an object that names a speaker."""
+
+    def add(self, element: object) -> None:
+        self.filled = True
+        self.records |= isinstance(element, dict | Skipped)
+        self.turns &= isinstance(element, dict) and not _TURN_KEYS.isdisjoint(element)
+
+
+def _read_object(path: Path, name: str) -> Iterator[Record]:
+    """Records of the one array of them in an object, which is read twice; without such an array, the object itself."""
+    key = _records_key(path, name)
     with open_text(path) as handle:
-        text = handle.read()
-    try:
-        root = _decode(text.strip())
-    except json.JSONDecodeError as error:
-        raise _invalid(error.msg, name, error.lineno, error.colno) from error
-    except (RecursionError, ValueError) as error:
-        raise SourceError(f"not valid JSON: {error}", where=name) from error
-    if not isinstance(root, dict):
-        return [root]
-    if isinstance(root.get("data"), list):
-        return list(root["data"])
-    arrays = {key: value for key, value in root.items() if isinstance(value, list) and not _are_turns(value)}
-    if len(arrays) > 1:
+        text = JsonText(handle, name)
+        if key is None:
+            yield _as_record(text.value("an object"), Origin(name, 1), 1)
+            return
+        row = 0
+        for found in text.names():
+            if found != key or text.peek() != "[":
+                text.value("a value")
+                continue
+            for line, value in text.elements():
+                row += 1
+                yield _as_record(value, Origin(name, row), line)
+
+
+def _records_key(path: Path, name: str) -> str | None:
+    """The key of the array of records: `data`, or the only one with objects in it, or the only one in the file.
+
+    A list of turns belongs to the conversation that the object is.
+    """
+    arrays: dict[str, _Array] = {}
+    has_text = False
+    with open_text(path) as handle:
+        text = JsonText(handle, name)
+        if text.peek() != "{":
+            text.value("a value")
+        else:
+            for key in text.names():
+                if text.peek() == "[":
+                    array = arrays.setdefault(key, _Array())
+                    for _, element in text.elements():
+                        array.add(element)
+                else:
+                    has_text |= isinstance(text.value("a value"), str)
+        text.end("the value")
+    if _RECORDS_KEY in arrays:
+        return _RECORDS_KEY
+    return _only_array(arrays, has_text, name)
+
+
+def _only_array(arrays: Mapping[str, _Array], has_text: bool, name: str) -> str | None:
+    filled = {key: array for key, array in arrays.items() if array.filled and not array.turns}
+    of_records = [key for key, array in filled.items() if array.records]
+    if len(of_records) > 1:
         raise SourceError(
-            f"holds several arrays: {', '.join(arrays)}",
+            f"holds several arrays: {', '.join(of_records)}",
             where=name,
             allowed='an array of records, an object with one array, or {"data": [...]}',
         )
-    return list(next(iter(arrays.values()))) if arrays else [root]
-
-
-def _are_turns(items: list[object]) -> bool:
-    return bool(items) and all(isinstance(item, dict) and not _TURN_KEYS.isdisjoint(item) for item in items)
-
-
-def _invalid(what: str, name: str, line: int, column: int | None = None) -> SourceError:
-    place = f"{name}, line {line}" + (f", column {column}" if column else "")
-    return SourceError(f"not valid JSON: {what.removesuffix(' at')}", where=place)
-
-
-class _Window:
-    """The part of a long JSON text that is being decoded, with the line it starts at."""
-
-    def __init__(self, handle: TextIO) -> None:
-        self._handle = handle
-        self.text = ""
-        self.line = 1
-        self.ended = False
-
-    def grow(self) -> None:
-        chunk = self._handle.read(max(_CHUNK_CHARACTERS, len(self.text)))
-        self.ended = not chunk
-        self.text += chunk
-
-    def drop(self, characters: int) -> None:
-        self.line += self.text.count("\n", 0, characters)
-        self.text = self.text[characters:]
-
-    def next_character(self) -> str:
-        """The next one that is no white space, left in place; empty at the end."""
-        while True:
-            blank = len(self.text) - len(self.text.lstrip())
-            self.drop(blank)
-            if self.text or self.ended:
-                return self.text[:1]
-            self.grow()
-
-
-def _array_elements(handle: TextIO, name: str) -> Iterator[tuple[int, object]]:
-    window = _Window(handle)
-    window.next_character()
-    window.drop(1)
-    if window.next_character() == "]":
-        return
-    while True:
-        window.next_character()
-        line = window.line
-        yield line, _next_value(window, name)
-        separator = window.next_character()
-        if separator not in (",", "]"):
-            raise _invalid("expected ',' or ']' after an element", name, window.line)
-        window.drop(1)
-        if separator == "]":
-            break
-    if window.next_character():
-        raise _invalid("extra data after the array", name, window.line)
-
-
-def _next_value(window: _Window, name: str) -> object:
-    while True:
-        try:
-            value, end = _DECODER.raw_decode(window.text)
-        except json.JSONDecodeError as error:
-            cut_off = error.pos >= len(window.text) - _LONGEST_LITERAL or error.msg.startswith(_INSIDE_A_STRING)
-            if window.ended or not cut_off:
-                raise _invalid(error.msg, name, window.line + error.lineno - 1, error.colno) from error
-        except (RecursionError, ValueError) as error:
-            raise _invalid(str(error), name, window.line) from error
-        else:
-            if end < len(window.text) or window.ended:
-                window.drop(end)
-                return value
-        window.grow()
+    if of_records:
+        return of_records[0]
+    return next(iter(filled)) if len(filled) == 1 and not has_text else None

@@ -4,14 +4,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from luthier.core.rows import Origin
+from luthier.sources import lines
 from luthier.sources.encoding import open_text
 from luthier.sources.records import Record
+from luthier.sources.sections import Sections
 
-PATH_SEPARATOR = " > "
 _HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
 _UNDERLINE = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+_LONGEST_HEADING = 1_000
+"""Characters; a longer line is no heading, whatever it begins with."""
 
 
 def read_markdown(path: Path, name: str) -> Iterator[Record]:
@@ -20,37 +22,34 @@ def read_markdown(path: Path, name: str) -> Iterator[Record]:
     Text before the first heading has an empty title. Front matter between `---` lines is skipped; a `#` inside a code
     fence is no heading.
     """
-    row = 0
-    for line, headings, body in _sections(path):
-        text = "\n".join(body).strip()
-        if text:
-            row += 1
-            yield Record(Origin(name, row), line, {"title": PATH_SEPARATOR.join(headings), "body": text})
-
-
-def _sections(path: Path) -> Iterator[tuple[int, list[str], list[str]]]:
-    """(line of the heading, path of headings, lines below it) of each section."""
-    levels: dict[int, str] = {}
-    start, body = 1, list[str]()
+    sections = Sections(name)
     fence = ""
+    before: tuple[str, ...] = ()
+    """The last two lines of the section."""
     for number, line in _lines(path):
-        heading = None if fence else _heading(line, body)
+        if isinstance(line, lines.LongLine):
+            sections.add(line)
+            before = ()
+            continue
+        heading = None if fence or len(line) > _LONGEST_HEADING else _heading(line, before)
         if heading is None:
             fence = _fence_after(line, fence)
-            body.append(line)
+            sections.add(line)
+            before = (*before[-1:], line)
             continue
         level, title, own_lines = heading
-        yield start, list(levels.values()), body[: len(body) - own_lines]
-        levels = {above: name for above, name in levels.items() if above < level} | {level: title}
-        start, body = number - own_lines, []
-    yield start, list(levels.values()), body
+        if own_lines:
+            sections.take_back()
+        yield from sections.heading(level, title, number - own_lines)
+        before = ()
+    yield from sections.finish()
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def _lines(path: Path) -> Iterator[tuple[int, str | lines.LongLine]]:
     with open_text(path) as handle:
         in_front_matter = False
-        for number, raw in enumerate(handle, start=1):
-            line = raw.rstrip("\r\n")
+        for number, raw in enumerate(lines.bounded_lines(handle), start=1):
+            line = raw if isinstance(raw, lines.LongLine) else raw.rstrip("\r\n")
             if number == 1 and line == "---":
                 in_front_matter = True
             elif in_front_matter:
@@ -59,7 +58,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line
 
 
-def _heading(line: str, before: list[str]) -> tuple[int, str, int] | None:
+def _heading(line: str, before: tuple[str, ...]) -> tuple[int, str, int] | None:
     """(level, title, lines of `before` that belong to it), for `# Title` and for a title underlined by = or -."""
     if found := _HEADING.match(line):
         return len(found[1]), found[2].strip(), 0

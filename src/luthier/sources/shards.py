@@ -1,9 +1,11 @@
 """Records of all sources in Parquet shards, which is what data preparation streams."""
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,21 +31,30 @@ SCHEMA = pa.schema(
 
 _GROUP_RECORDS = 1_000
 _GROUP_CHARACTERS = 8_000_000
-_SHARD_RECORDS = 50_000
+_SHARD_RECORDS = 20_000
+_SHARD_CHARACTERS = 128_000_000
 _MAX_FIELD_NAMES = 1_000
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """A file of records that follow each other, and how many they are."""
+
+    name: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
 class SourceManifest:
-    """What one file held. `fields` are the names seen in any record, in order; `shards` are file names."""
+    """What one file held. `fields` are the names seen in any record, in order."""
 
     name: str
     digest: str
     records: int
     unreadable: int
     fields: tuple[str, ...]
-    shards: tuple[str, ...]
+    shards: tuple[Shard, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +68,41 @@ class Manifest:
     def records(self) -> int:
         return sum(source.records for source in self.sources)
 
-    def shard_paths(self) -> list[Path]:
-        return [self.folder / shard for source in self.sources for shard in source.shards]
+    def shards(self) -> list[Shard]:
+        return [shard for source in self.sources for shard in source.shards]
+
+    def path(self, shard: Shard) -> Path:
+        return self.folder / shard.name
 
 
 def write_shards(
     sources: Sequence[tuple[Path, str]], folder: Path, progress: Callable[[str], None] = lambda _: None
 ) -> Manifest:
-    """Read (path, name) sources into shards under `folder`, with a `manifest.json`. Memory does not grow with the data.
+    """Read (path, name) sources into shards under `folder`. Memory does not grow with the data.
 
-    Raises SourceError as `read_records` does.
+    Shards and manifests that an earlier call with the same sources finished are taken as they are: the caller sees to
+    it that the files have not changed since. Raises SourceError as `read_records` does.
     """
     manifests: list[SourceManifest] = []
     index = 0
     for number, (path, name) in enumerate(sources):
-        manifest = _write_source(read_records(path, name), path, name, _ShardWriter(folder, number, index))
-        progress(f"read {name}: {manifest.records:,} records")
+        place = folder / f"source-{number:03d}.json"
+        manifest = _read_manifest(place)
+        if manifest is None:
+            manifest = _write_source(read_records(path, name), path, name, _ShardWriter(folder, number, index))
+            write_text(place, json.dumps(asdict(manifest), indent=2))
+            progress(f"read {name}: {manifest.records:,} records")
         manifests.append(manifest)
         index += manifest.records
-    write_text(folder / "manifest.json", json.dumps({"sources": [asdict(entry) for entry in manifests]}, indent=2))
     return Manifest(folder, tuple(manifests))
+
+
+def _read_manifest(place: Path) -> SourceManifest | None:
+    if not place.exists():
+        return None
+    values = json.loads(place.read_text(encoding="utf-8"))
+    shards = tuple(Shard(**shard) for shard in values["shards"])
+    return SourceManifest(**{**values, "fields": tuple(values["fields"]), "shards": shards})
 
 
 def sample_fields(manifest: Manifest, source: int, limit: int = 200) -> list[Mapping[str, object]]:
@@ -84,13 +110,27 @@ def sample_fields(manifest: Manifest, source: int, limit: int = 200) -> list[Map
     return [fields for fields, _ in zip(_readable_fields(manifest, source), range(limit), strict=False)]
 
 
+def spread_fields(manifest: Manifest, limit: int) -> Iterator[tuple[int, Mapping[str, object]]]:
+    """Number of the source and fields of readable records of all sources, about `limit`: of each shard the first ones,
+    in proportion to its size."""
+    share = min(1.0, limit / max(1, manifest.records))
+    for number, source in enumerate(manifest.sources):
+        for shard in source.shards:
+            sampled = islice(_shard_fields(manifest.path(shard)), math.ceil(share * shard.records))
+            yield from ((number, fields) for fields in sampled)
+
+
 def _readable_fields(manifest: Manifest, source: int) -> Iterator[Mapping[str, object]]:
     for shard in manifest.sources[source].shards:
-        with pq.ParquetFile(manifest.folder / shard) as parquet:
-            for batch in parquet.iter_batches(batch_size=200, columns=["raw", "error"]):
-                for raw, error in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    if error is None:
-                        yield json.loads(raw)
+        yield from _shard_fields(manifest.path(shard))
+
+
+def _shard_fields(path: Path) -> Iterator[Mapping[str, object]]:
+    with pq.ParquetFile(path) as parquet:
+        for batch in parquet.iter_batches(batch_size=200, columns=["raw", "error"]):
+            for raw, error in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                if error is None:
+                    yield json.loads(raw)
 
 
 def _write_source(records: Iterator[Record], path: Path, name: str, writer: "_ShardWriter") -> SourceManifest:
@@ -107,52 +147,78 @@ def _write_source(records: Iterator[Record], path: Path, name: str, writer: "_Sh
 
 
 class _ShardWriter:
-    """Writes records in row groups of bounded size, and begins a new shard when one is full."""
+    """Writes records in row groups of bounded size, and begins a new shard when one is full.
+
+    A shard gets its name when it is whole. One that is there already is not written again: its records are passed over.
+    """
 
     def __init__(self, folder: Path, source: int, first_index: int) -> None:
         self._folder, self._source, self._index = folder, source, first_index
         self._rows: list[tuple[int, int, str, int, int, str, str | None]] = []
         self._characters = 0
         self._in_shard = 0
+        self._characters_in_shard = 0
         self._parquet: pq.ParquetWriter | None = None
-        self.shards: list[str] = []
+        self._to_pass_over = 0
+        self.shards: list[Shard] = []
 
     def __enter__(self) -> "_ShardWriter":
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._pass_over_finished()
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if error is None:
             self._flush()
-        self._close()
+            self._finish_shard()
+        elif self._parquet is not None:
+            self._parquet.close()
 
     def add(self, record: Record) -> None:
+        index, self._index = self._index, self._index + 1
+        if self._to_pass_over:
+            self._to_pass_over -= 1
+            return
         raw = _as_json(record.text if record.error is not None else record.fields)
         origin = record.origin
-        self._rows.append((self._index, self._source, origin.file, origin.row, record.line, raw, record.error))
-        self._index += 1
+        self._rows.append((index, self._source, origin.file, origin.row, record.line, raw, record.error))
         self._characters += len(raw)
         if len(self._rows) >= _GROUP_RECORDS or self._characters >= _GROUP_CHARACTERS:
             self._flush()
+        if self._in_shard >= _SHARD_RECORDS or self._characters_in_shard >= _SHARD_CHARACTERS:
+            self._finish_shard()
 
     def _flush(self) -> None:
         if not self._rows:
             return
         if self._parquet is None:
-            self.shards.append(f"records-{self._source:03d}-{len(self.shards):05d}.parquet")
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._parquet = pq.ParquetWriter(self._folder / self.shards[-1], SCHEMA, compression="zstd")
+            self._parquet = pq.ParquetWriter(self._unfinished(), SCHEMA, compression="zstd")
         values = zip(zip(*self._rows, strict=True), SCHEMA, strict=True)
         columns = [pa.array(column, field.type) for column, field in values]
         self._parquet.write_batch(pa.record_batch(columns, schema=SCHEMA))
         self._in_shard += len(self._rows)
+        self._characters_in_shard += self._characters
         self._rows, self._characters = [], 0
-        if self._in_shard >= _SHARD_RECORDS:
-            self._close()
 
-    def _close(self) -> None:
-        if self._parquet is not None:
-            self._parquet.close()
-        self._parquet, self._in_shard = None, 0
+    def _finish_shard(self) -> None:
+        if self._parquet is None:
+            return
+        self._parquet.close()
+        self._unfinished().replace(self._folder / self._name())
+        self.shards.append(Shard(self._name(), self._in_shard))
+        self._parquet, self._in_shard, self._characters_in_shard = None, 0, 0
+
+    def _pass_over_finished(self) -> None:
+        while (path := self._folder / self._name()).exists():
+            count = pq.read_metadata(path).num_rows
+            self.shards.append(Shard(path.name, count))
+            self._to_pass_over += count
+
+    def _name(self) -> str:
+        return f"records-{self._source:03d}-{len(self.shards):05d}.parquet"
+
+    def _unfinished(self) -> Path:
+        return self._folder / f".{self._name()}"
 
 
 def _as_json(value: object) -> str:

@@ -5,11 +5,13 @@ from luthier.text.html import has_html, html_to_text
 from luthier.text.mail import cut_mail
 from luthier.text.normalise import normalise
 from luthier.text.overlap import jaccard, ngrams, words
-from luthier.text.redact import Redaction, luhn, redact
+from luthier.text.personal.check_digits import luhn
+from luthier.text.redact import Redaction, RedactionRules, redact, redactor
 
 __all__ = [
     "Fact",
     "Redaction",
+    "RedactionRules",
     "cut_mail",
     "extract_facts",
     "has_html",
@@ -20,6 +22,7 @@ __all__ = [
     "normalise",
     "recalls",
     "redact",
+    "redactor",
     "words",
     "wrong_facts",
 ]

@@ -1,138 +1,97 @@
-"""Masking of personal data: e-mail addresses, phone numbers, payment cards."""
+"""Redaction: personal data in text gives way to its kind, such as `[EMAIL]`, or to a made-up value."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-import phonenumbers
-from phonenumbers import Leniency, PhoneNumberMatch, PhoneNumberMatcher
+from luthier.text.personal.detect import find_personal_data
+from luthier.text.personal.finding import STRUCTURED_KINDS, Finding, Kind, comparable
+from luthier.text.personal.names import name_index
+from luthier.text.personal.pseudonyms import Pseudonyms
 
-_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%'-]*[\w+%-]@(?:[\w-]+\.)+[^\W\d_]{2,}")
-_CARD = re.compile(r"(?<![\w#.])\d(?:[ -]?\d){12,18}(?![\w])")
-_DIGIT_RUN = re.compile(r"[+(]{0,2}\d(?:[^\w\n]{0,3}\d){6,}")
-"""Seven digits or more with at most punctuation between them: phone and card numbers are looked for in these alone."""
-_URL = re.compile(r"\b(?:https?://|www\.)[^\s<>\"]+", re.IGNORECASE)
-_NO_PHONE = re.compile(
-    r"(?:\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{2,4})(?!\d).*"  # a date
-    r"|\(?(?:1[5-9]|20)\d\d\s?[-–/]\s?(?:1[5-9]|20)\d\d\)?"  # a span of years
-    r"|\d+[.,]\d+",  # a decimal
-    re.DOTALL,
-)
-_CALCULATION = re.compile(r"\d\)?\s+[-–]\s+\(?\d")
-_WRITTEN_LIKE_PHONE = re.compile(r"0[1-9]\d*[ ()./-]|\(0|\(\d{3}\) ?\d{3}[-. ]\d{4}$")
-"""For numbers that no plan lists, such as those reserved for films: a trunk prefix and groups, or (555) 555-0123."""
-_REFERENCE_BEFORE = re.compile(
-    r"(?:[#£$€¥_/=*]|\w-?|\b(?:order|purchase|invoice|ticket|tracking|parcel|shipment|reference|ref|booking|case|item"
-    r"|product|article|account|customer|serial|sku|model|id|ean|isbn|version)s?\b[\s\"':=#.]*"
-    r"(?:(?:id|ids|no|nr|num|number|code|is|was)\b[\s\"':=#.]*){0,3})$",
-    re.IGNORECASE,
-)
-_PHONE_BEFORE = re.compile(
-    r"\b(?:phone|telephone|tel|call|calling|ring|dial|mobile|cell|landline|hotline|whatsapp|fax|sms|text)\b[^\d\n]{0,24}$",
-    re.IGNORECASE,
-)
-_CONTEXT = 48
-_FEWEST_DIGITS = 7
-_CARD_LENGTHS: tuple[tuple[re.Pattern[str], frozenset[int]], ...] = (
-    (re.compile(r"4"), frozenset({16, 19})),
-    (re.compile(r"5[1-5]|2(?:22[1-9]|2[3-9]|[3-6]|7[01]|720)"), frozenset({16})),
-    (re.compile(r"3[47]"), frozenset({15})),
-    (re.compile(r"3(?:0[0-5]|[68])"), frozenset({14})),
-    (re.compile(r"6(?:011|4[4-9]|5|2)|35(?:2[89]|[3-8])"), frozenset({16, 17, 18, 19})),
-)
-"""First digits and lengths: Visa, Mastercard, American Express, Diners, Discover, UnionPay and JCB (ISO/IEC 7812)."""
+DEFAULT_KINDS: tuple[Kind, ...] = tuple(kind for kind in STRUCTURED_KINDS if kind != "order")
+_REMEMBERED = 64
+"""Texts whose findings are kept for a moment: a record's text is met again in the row that is made of it."""
+_SHORTEST_PLACE = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Redaction:
-    """The masked text, and how many of each kind (`email`, `phone`, `card`) were masked."""
+    """The text without personal data, and how many of each kind (`email`, `phone` …) were replaced."""
 
     text: str
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    start: int
-    end: int
-    kind: str
+class RedactionRules:
+    """What counts as personal data.
+
+    `keep` lists the company's own values, compared without spaces and case. `region` (ISO 3166) is the country of
+    numbers that have no country code. `names` are names to find besides those that a phrase gives away; they count
+    where `kinds` has `name`.
+    """
+
+    kinds: frozenset[Kind] = frozenset(DEFAULT_KINDS)
+    keep: tuple[str, ...] = ()
+    region: str = "GB"
+    names: tuple[str, ...] = ()
 
 
 def redact(text: str, keep: Iterable[str] = (), region: str = "GB") -> Redaction:
-    """Replace e-mail addresses, phone numbers and card numbers by `[EMAIL]`, `[PHONE]` and `[CARD]`.
+    """Replace personal data of the default kinds by its kind, as `[EMAIL]` or `[PHONE]`.
 
-    `keep` lists the company's own, compared without spaces and case. `region` (ISO 3166) is the country of phone
-    numbers that have no country code. Order numbers, dates and prices stay: a bare run of digits counts as a phone
-    number only where words such as "call" or "mobile" come before it.
+    Order numbers, dates and prices stay: a bare run of digits counts as a phone number only where words such as
+    "call" or "mobile" come before it.
     """
-    kept = frozenset(_key(entry) for entry in keep)
-    spans: list[_Span] = []
-    for span in _find(text, region):
-        free = all(span.end <= other.start or other.end <= span.start for other in spans)
-        if free and _key(text[span.start : span.end]) not in kept:
-            spans.append(span)
-    if not spans:
+    return redactor(RedactionRules(keep=tuple(keep), region=region))(text)
+
+
+def redactor(rules: RedactionRules, pseudonyms: bool = False) -> Callable[[str], Redaction]:
+    """What redacts the texts of one conversation; with `pseudonyms` equal values get equal made-up ones in it."""
+    write = Pseudonyms(rules.region).of if pseudonyms else _mask
+    return lambda text: _replace(text, find_under_rules(text, rules), write)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def find_under_rules(text: str, rules: RedactionRules) -> tuple[Finding, ...]:
+    """The personal data that the rules speak of, by place, the company's own left out."""
+    found = find_personal_data(text, rules.region, rules.kinds, _listed(rules.names))
+    if not found:
+        return ()
+    kept = _comparable(rules.keep)
+    return tuple(finding for finding in found if not _is_kept(finding, kept))
+
+
+def _mask(finding: Finding) -> str:
+    return f"[{finding.kind.upper()}]"
+
+
+def _replace(text: str, findings: tuple[Finding, ...], write: Callable[[Finding], str]) -> Redaction:
+    if not findings:
         return Redaction(text)
     pieces, position = [], 0
-    for span in sorted(spans, key=lambda span: span.start):
-        pieces += [text[position : span.start], f"[{span.kind.upper()}]"]
-        position = span.end
-    counts = Counter(span.kind for span in spans)
+    for finding in findings:
+        pieces += [text[position : finding.start], write(finding)]
+        position = finding.end
+    counts = Counter(finding.kind for finding in findings)
     return Redaction("".join([*pieces, text[position:]]), dict(sorted(counts.items())))
 
 
-def luhn(digits: str) -> bool:
-    """Whether the check digit fits (ISO/IEC 7812-1, annex B)."""
-    total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (1 + place % 2)
-        total += value - 9 if value > 9 else value
-    return total % 10 == 0
+def _is_kept(finding: Finding, kept: frozenset[str]) -> bool:
+    """An address is written with or without its postcode: it is enough that one holds the other."""
+    value = comparable(finding.value)
+    if value in kept or finding.kind != "address":
+        return value in kept
+    return any(value in place or place in value for place in kept if len(place) >= _SHORTEST_PLACE)
 
 
-def _key(entry: str) -> str:
-    """Spaces, case and the punctuation inside phone numbers do not matter."""
-    squeezed = re.sub(r"\s+", "", entry).casefold()
-    return squeezed if "@" in squeezed else re.sub(r"[().\-/]", "", squeezed)
+@lru_cache(maxsize=_REMEMBERED)
+def _comparable(keep: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(comparable, keep))
 
 
-def _find(text: str, region: str) -> Iterator[_Span]:
-    if "@" in text:
-        yield from (_Span(*found.span(), "email") for found in _EMAIL.finditer(text))
-    runs = [found.span() for found in _DIGIT_RUN.finditer(text)]
-    if not runs:
-        return
-    yield from (_Span(*found.span(), "card") for found in _CARD.finditer(text) if _is_card(found, text))
-    links = [found.span() for found in _URL.finditer(text)]
-    for start, end in runs:
-        if any(first <= start < last for first, last in links):
-            continue
-        for match in PhoneNumberMatcher(text[start:end], region, leniency=Leniency.POSSIBLE):
-            span = _Span(start + match.start, start + match.end, "phone")
-            if _is_phone(match, text[max(0, span.start - _CONTEXT) : span.start]):
-                yield span
-
-
-def _is_card(found: re.Match[str], text: str) -> bool:
-    digits = re.sub(r"\D", "", found.group())
-    issued = any(start.match(digits) and len(digits) in lengths for start, lengths in _CARD_LENGTHS)
-    before = text[max(0, found.start() - _CONTEXT) : found.start()]
-    return issued and luhn(digits) and _REFERENCE_BEFORE.search(before) is None
-
-
-def _is_phone(match: PhoneNumberMatch, before: str) -> bool:
-    """Judge a possible number by how it is written and what comes before it."""
-    raw = match.raw_string
-    if sum(character.isdigit() for character in raw) < _FEWEST_DIGITS or _NO_PHONE.fullmatch(raw):
-        return False
-    if _PHONE_BEFORE.search(before):
-        return True
-    if _REFERENCE_BEFORE.search(before) or _CALCULATION.search(raw):
-        return False
-    if raw.startswith("+"):
-        return raw[1:2].isdigit() or raw[1:2] == "("
-    valid: bool = phonenumbers.is_valid_number(match.number)
-    if raw.strip("()").isdigit():
-        return valid and raw.startswith("0")
-    return valid or _WRITTEN_LIKE_PHONE.match(raw) is not None
+@lru_cache(maxsize=_REMEMBERED)
+def _listed(names: tuple[str, ...]) -> Mapping[str, list[tuple[str, ...]]]:
+    return name_index(names)

@@ -13,7 +13,7 @@ PROMISED = {
     "check": {"verdict", "findings", "seconds"},
     "plan": {"memory_bytes", "seconds", "cost", "advice", "data"},
     "train": {
-        *("run", "path", "rows", "tokens", "target_tokens", "tokens_per_second", "fast_path", "train_loss"),
+        *("run", "path", "rows", "tokens", "target_tokens", "tokens_per_second", "dtype", "fast_path", "train_loss"),
         *("validation_loss", "peak_memory_bytes", "seconds"),
     },
     "evaluate": {"evaluation", "verdict", "metrics", "gates"},

@@ -24,7 +24,19 @@ def test_the_page_is_up_to_date():
 
 def test_the_commands_are_those_of_the_life_cycle():
     assert set(COMMANDS) == {
-        *("demo", "init", "prepare", "data show", "data why", "data export", "check", "plan", "train", "evaluate"),
+        *(
+            "demo",
+            "init",
+            "prepare",
+            "data show",
+            "data why",
+            "data export",
+            "data diff",
+            "check",
+            "plan",
+            "train",
+            "evaluate",
+        ),
         *("chat", "serve", "release promote", "monitor"),
         *("registry list", "registry show", "registry lineage", "registry rm", "registry gc"),
     }

@@ -4,8 +4,9 @@ import pytest
 
 from luthier.core.recipe import CleanSection, RedactSection
 from luthier.core.rows import Message, Origin, Row
-from luthier.data.clean import cleaning_steps, in_languages, mend_row, redact_row, redact_value, run_steps
+from luthier.data.clean import cleaning_steps, in_languages, mend_row, run_steps
 from luthier.data.reasons import Dropped
+from luthier.data.redaction import redact_row, redact_value
 
 ORIGIN = Origin("t.csv", 1)
 

@@ -1,13 +1,19 @@
 import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from luthier.core.errors import DatasetError
-from luthier.core.rows import Message, Origin, Row
+from luthier.core.rows import Message, Origin, Row, Split, ToolCall
 from luthier.data import export, read_ledger, read_report, read_rows
 from luthier.data.dataset import DatasetWriter
 from luthier.data.ledger import LedgerEntry
+
+Tables = Callable[..., tuple[pa.Table, pa.Table]]
 
 CHAT = Row(
     "row-1",
@@ -23,33 +29,82 @@ def entry(row: Row) -> LedgerEntry:
     return LedgerEntry(row.origin, True, (row.id,), (), "{}")
 
 
-def write(folder: Path) -> str:
+def write(folder: Path, tables: Tables, cuts: Sequence[int] = ()) -> str:
+    """Write the rows and entries above, cut into several tables at these places."""
+    rows, ledger = tables([(CHAT, "train"), (TEXT, "test")], [entry(CHAT), entry(TEXT), GONE])
     with DatasetWriter(folder) as writer:
-        writer.add(entry(CHAT), CHAT, "train")
-        writer.add(entry(TEXT), TEXT, "test")
-        writer.add(GONE, None, None)
+        for start, stop in pairwise([0, *cuts, ledger.num_rows]):
+            writer.add(rows.slice(start, stop - start), ledger.slice(start, stop - start))
     return writer.dataset_id()
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
-    write(tmp_path)
+def test_what_is_written_is_read(tmp_path: Path, tables: Tables) -> None:
+    write(tmp_path, tables)
     assert read_rows(tmp_path, "train") == [CHAT]
     assert read_rows(tmp_path, "test") == [TEXT]
     assert read_rows(tmp_path, "validation") == []
     assert list(read_ledger(tmp_path)) == [entry(CHAT), entry(TEXT), GONE]
 
 
-def test_the_id_is_the_content_s(tmp_path: Path) -> None:
+def test_the_id_is_the_content_s(tmp_path: Path, tables: Tables) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    assert write(tmp_path / "one") == write(tmp_path / "two")
-    with DatasetWriter(tmp_path / "one") as writer:
-        writer.add(entry(CHAT), CHAT, "test")
-    assert writer.dataset_id() != write(tmp_path / "two")
+    whole = write(tmp_path / "one", tables)
+    assert (
+        whole
+        == write(tmp_path / "two", tables)
+        == write(tmp_path / "two", tables, [1])
+        == write(tmp_path / "two", tables, [1, 2])
+    )
 
 
-def test_export_has_a_line_for_each_row_and_record(tmp_path: Path) -> None:
-    write(tmp_path)
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [(CHAT, "test"), (TEXT, "test")],
+        [(CHAT, "train")],
+        [(TEXT, "test"), (CHAT, "train")],
+        [(replace(CHAT, groups=("customer_id", "=7")), "train"), (TEXT, "test")],
+        [(replace(CHAT, label=""), "train"), (TEXT, "test")],
+        [(replace(CHAT, origin=Origin("a.csvb", 1)), "train"), (replace(TEXT, origin=Origin(".md", 4)), "test")],
+    ],
+)
+def test_other_content_has_another_id(tmp_path: Path, tables: Tables, rows: Sequence[tuple[Row, Split]]) -> None:
+    with DatasetWriter(tmp_path) as writer:
+        writer.add(*tables(rows, [*(entry(row) for row, _ in rows), GONE]))
+    assert writer.dataset_id() != write(tmp_path, tables)
+
+
+def test_export_leaves_nothing_of_a_row_out(tmp_path: Path, tables: Tables) -> None:
+    call: ToolCall = {"type": "function", "function": {"name": "find", "arguments": {"id": 7}}}
+    asked: tuple[Message, ...] = ({"role": "user", "content": "Where is parcel 7?"},)
+    full = Row(
+        "row-9",
+        Origin("a.csv", 9),
+        messages=(*asked, {"role": "assistant", "content": "", "tool_calls": [call]}),
+        tools=({"name": "find"},),
+        label="delivery",
+        rejected=({"role": "assistant", "content": "No idea."},),
+        rating="up",
+        flags=("open: nobody answered last",),
+    )
+    with DatasetWriter(tmp_path) as writer:
+        writer.add(*tables([(full, "train")], [entry(full)]))
+    [line] = [json.loads(line) for line in export(tmp_path, tmp_path / "out")[0].read_text("utf-8").splitlines()]
+    assert line == {
+        "id": "row-9",
+        "messages": list(full.messages),
+        "tools": [{"name": "find"}],
+        "label": "delivery",
+        "rejected": list(full.rejected),
+        "rating": "up",
+        "flags": ["open: nobody answered last"],
+        "source": {"file": "a.csv", "row": 9},
+    }
+
+
+def test_export_has_a_line_for_each_row_and_record(tmp_path: Path, tables: Tables) -> None:
+    write(tmp_path, tables)
     target = tmp_path / "out"
     target.mkdir()
     (target / "notes.txt").write_text("mine", encoding="utf-8")

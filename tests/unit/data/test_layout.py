@@ -3,6 +3,7 @@ import pytest
 from luthier.core.errors import SourceError
 from luthier.core.recipe import SourceSection
 from luthier.data.layout import Layout, resolve_layout
+from luthier.data.reasons import Dropped
 
 TURNS = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]
 GROUP_BY = ("conversation_id", "customer_id")
@@ -21,7 +22,7 @@ def resolve(*samples: dict[str, object], **section: object) -> Layout:
         ({"reward": 0.5, "traj": TURNS, "services": ["a"]}, Layout("messages", {"messages": "traj"})),
         (
             {"conversations": [{"from": "human", "value": "Q"}], "tools": "[]"},
-            Layout("sharegpt", {"conversations": "conversations"}),
+            Layout("sharegpt", {"conversations": "conversations", "tools": "tools"}),
         ),
         (
             {"Instruction": "Q", "input": "", "output": "A"},
@@ -34,7 +35,26 @@ def resolve(*samples: dict[str, object], **section: object) -> Layout:
         ({"body": "Q", "reply": "A"}, Layout("prompt_completion", {"prompt": "body", "completion": "reply"})),
         ({"question": "Q", "answer": "A"}, Layout("question_answer", {"question": "question", "answer": "answer"})),
         ({"id": "7", "shown": "user: Q\nassistant: A"}, Layout("transcript", {"text": "shown"})),
-        ({"text": "words", "category": "x"}, Layout("text", {"text": "text"})),
+        ({"text": "words", "colour": "x"}, Layout("text", {"text": "text"})),
+        ({"text": "words", "category": "x"}, Layout("labelled", {"text": "text", "label": "category"})),
+        (
+            {"utterance": "words", "intent": "x", "category": "Y"},
+            Layout("labelled", {"text": "utterance", "label": "intent"}),
+        ),
+        (
+            {"conversations": TURNS[:1], "chosen": TURNS[1], "rejected": {"from": "gpt", "value": "no"}},
+            Layout("preference", {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"}),
+        ),
+        ({"messages": TURNS, "label": True}, Layout("thumbs", {"messages": "messages", "label": "label"})),
+        ({"messages": TURNS, "label": "billing"}, Layout("messages", {"messages": "messages", "label": "label"})),
+        (
+            {"prompt": "Q", "completion": "A", "label": "0"},
+            Layout("thumbs", {"prompt": "prompt", "completion": "completion", "label": "label"}),
+        ),
+        (
+            {"instruction": "Q", "input": "", "output": "A", "kto_tag": False},
+            Layout("thumbs", {"instruction": "instruction", "input": "input", "output": "output", "label": "kto_tag"}),
+        ),
         ({"title": "T", "body": "words"}, Layout("text", {"text": "body", "title": "title"})),
         ({"anything": "words", "count": 3}, Layout("text", {"text": "anything"})),
     ],
@@ -81,10 +101,50 @@ def test_groups_are_read_from_mapped_columns() -> None:
             "t.csv: format alpaca needs output (name them under columns; columns there are: utterance, intent)",
         ),
         ({"format": "text", "columns": {"prompt": "utterance"}}, "t.csv: columns: unknown name 'prompt' ("),
-        ({}, "t.csv: cannot tell what the columns are: utterance, intent (map them, "),
+        (
+            {"columns": {"customer_id": "intent"}, "format": "messages"},
+            "t.csv: format messages needs messages (name them under columns; columns there are: utterance, intent)",
+        ),
     ],
 )
 def test_faults_name_the_file_the_column_and_what_there_is(section: dict[str, object], message: str) -> None:
     with pytest.raises(SourceError) as refusal:
         resolve({"utterance": "cancel it", "intent": "cancel"}, **section)
     assert str(refusal.value).startswith(message)
+
+
+def test_an_unknown_layout_lists_the_columns_and_the_formats() -> None:
+    with pytest.raises(SourceError, match=r"t\.csv: cannot tell what the columns are: one, two \(map them, .*labelled"):
+        resolve({"one": "cancel it", "two": "cancel"})
+
+
+def test_labels_come_again_and_are_short() -> None:
+    texts = [{"text": f"words {number}", "topic": f"topic {number}"} for number in range(30)]
+    assert resolve(*texts).format == "text"
+    assert resolve(*({**text, "topic": "one"} for text in texts)).format == "labelled"
+    assert resolve({"text": "words", "topic": "many words " * 20}).format == "text"
+    assert resolve(*texts, columns={"text": "text", "label": "topic"}).format == "labelled"
+
+
+def test_records_of_another_shape_in_the_same_file_are_read_too() -> None:
+    pair: dict[str, object] = {"prompt": "Q", "completion": "A"}
+    half: dict[str, object] = {"prompt": "Q", "completion": ""}
+    layout = resolve({"messages": TURNS}, pair, {"messages": None, **pair}, {"other": "words"})
+    assert layout.shown == "messages + prompt_completion"
+    conversation = layout.read({"messages": TURNS})
+    assert layout.read(pair) == layout.read({"messages": None, **pair}) == conversation
+    assert layout.read(half) == layout.read({"other": "words"}) == Dropped(("missing value: messages is empty",))
+
+
+def test_a_shape_of_few_records_is_a_fault_of_theirs() -> None:
+    many = [{"messages": TURNS}] * 30
+    layout = resolve(*many, {"prompt": "Q", "completion": "A"})
+    assert layout.shown == "messages"
+    assert layout.read({"prompt": "Q"}) == Dropped(("missing value: messages is empty",))
+
+
+def test_a_record_that_lacks_some_fields_is_not_taken_for_another_shape() -> None:
+    full: dict[str, object] = {"body": "Q", "reply": "A", "category": "x"}
+    layout = resolve(full, {**full, "reply": ""})
+    assert layout.shown == "prompt_completion"
+    assert layout.read({**full, "reply": ""}) == Dropped(("missing value: completion is empty",))

@@ -4,27 +4,27 @@ from luthier.core.rows import Origin
 from luthier.data.ledger import LedgerEntry, Tally
 from luthier.data.reasons import reason_kind
 
-KEPT = LedgerEntry(Origin("a", 1), True, ("row-1",), (), "{}")
-DROPPED = LedgerEntry(Origin("a", 2), False, (), ("too short: 1 words", "language: looks like de"), "{}")
+REASONS = ("too short: 1 words", "too short: 2 words", "language: looks like de")
 
 
 def test_counts_by_file_and_kind_of_reason() -> None:
     tally = Tally([("a", 2), ("b", 1)])
-    tally.add(0, KEPT)
-    tally.add(0, DROPPED)
-    tally.add(1, DROPPED)
+    tally.add(0, kept=1, dropped=1)
+    tally.add(1, kept=0, dropped=1)
+    tally.add_reasons(REASONS)
+    tally.add_reasons(REASONS[:1])
     tally.check()
     assert [(count.path, count.read, count.kept, count.dropped) for count in tally.files] == [
         ("a", 2, 1, 1),
         ("b", 1, 0, 1),
     ]
     assert tally.totals() == {"read": 3, "kept": 1, "dropped": 2}
-    assert tally.reasons == {"too short": 2, "language": 2}
+    assert tally.reasons == {"too short": 2, "language": 1}
 
 
 def test_a_record_that_is_missing_is_noticed() -> None:
     tally = Tally([("a", 2)])
-    tally.add(0, KEPT)
+    tally.add(0, kept=1, dropped=0)
     with pytest.raises(AssertionError, match="records lost or doubled"):
         tally.check()
 

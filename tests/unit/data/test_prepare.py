@@ -2,6 +2,7 @@ import csv
 import json
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,8 @@ from luthier.core.errors import DatasetError, RecipeError, SourceError, Template
 from luthier.core.recipe import DataSection
 from luthier.core.rows import SPLITS, Row
 from luthier.data import Prepared, prepare, read_ledger, read_report, read_rows
+from luthier.data.report import Purpose
+from luthier.data.stage import TokenCounter
 from luthier.text import jaccard, words
 
 NOUNS = ["chair", "table", "lamp", "stool", "shelf", "bench", "desk", "bed", "sofa", "rug", "knife", "board", "bowl"]
@@ -71,14 +74,26 @@ def section(**changes: object) -> DataSection:
     return DataSection.model_validate({**fields, **changes})
 
 
-def count_tokens(row: Row) -> int:
+def words_over(row: Row, limit: int) -> int | None:
     if "template" in row.plain():
         raise TemplateError("roles must alternate")
-    return len(row.plain().split())
+    count = len(row.plain().split())
+    return count if count > limit else None
+
+
+def measure(row: Row) -> tuple[int, int]:
+    return len(row.plain().split()), 1
+
+
+def enough(rows: int, target_tokens: int) -> tuple[bool, str]:
+    return rows >= 200, f"{rows} rows, {target_tokens} targets"
+
+
+PURPOSE = Purpose("chat", TokenCounter("words", words_over, measure), enough)
 
 
 def run(root: Path, data: DataSection, where: str = "datasets") -> Prepared:
-    return prepare(data, root, lambda dataset: root / where / dataset, count_tokens, lambda _: None)
+    return prepare(data, root, lambda dataset: root / where / dataset, PURPOSE, lambda _: None)
 
 
 def test_every_record_is_kept_or_dropped_with_its_reasons(shop: Path) -> None:
@@ -115,10 +130,46 @@ def test_the_report_adds_up(shop: Path) -> None:
         {"path": "raw/book.md", "read": 1, "kept": 1, "dropped": 0},
     ]
     assert report["splits"] == {split: len(read_rows(made.folder, split)) for split in SPLITS}
-    assert read_report(made.folder) == {
+    written = read_report(made.folder)
+    assert {name: written.get(name) for name in report if name not in ("path", "seconds")} == {
         name: value for name, value in report.items() if name not in ("path", "seconds")
     }
     assert [name for name, _ in made.sources] == ["raw/tickets.csv", "raw/chats.jsonl", "raw/book.md"]
+
+
+def test_the_report_tells_what_is_in_the_rows(shop: Path) -> None:
+    made = run(shop, section())
+    report: dict[str, Any] = read_report(made.folder)
+    assert report["kinds"] == {"question and answer": 219, "text": 1}
+    assert sum(count for _, count in report["words"]["train"]["bars"]) == report["splits"]["train"]
+    assert report["tokens"]["rows"] == 220
+    assert set(report["languages"]) <= {"en", "too short to tell"}
+    assert [finding["remark"] for finding in report["remarks"]["language"]] == ["language: looks like de, wanted en"]
+    assert all("@" not in remark["original"] for kind in report["remarks"].values() for remark in kind)
+    assert report["personal_data"] == {"keep": [], "residuals": [], "residual_rows": 0, "residual_sampled": 220}
+    assert [finding["answer"] for finding in report["verdict"]] == [
+        "yes" if report["splits"]["train"] >= 200 else "no",
+        "yes",
+        "yes",
+    ]
+    page = (made.folder / "report.html").read_text(encoding="utf-8")
+    assert report["verdict"][0]["why"] in page
+    assert "language: looks like de, wanted en" in page
+
+
+def test_what_recurs_over_conversations_is_proposed_to_be_kept(tmp_path: Path) -> None:
+    hotline = "+49 30 901820"
+    chats = [
+        {
+            "prompt": f"How do I return parcel number {n}?",
+            "completion": f"Ring {hotline} and say {n * 7}, dear customer.",
+        }
+        for n in range(60)
+    ]
+    (tmp_path / "chats.jsonl").write_text("\n".join(map(json.dumps, chats)), encoding="utf-8")
+    made = run(tmp_path, section(sources=[{"path": "chats.jsonl"}], clean={"near_duplicates": None}))
+    [proposal] = read_report(made.folder)["personal_data"]["keep"]
+    assert (proposal["value"], proposal["kind"], proposal["conversations"]) == (hotline, "phone", 60)
 
 
 def test_rows_and_ledger_refer_to_each_other(shop: Path) -> None:
@@ -154,7 +205,12 @@ def test_the_same_input_gives_the_same_dataset_anywhere(shop: Path) -> None:
     first, again = run(shop, section()), run(shop, section(), "elsewhere")
     assert first.id == again.id
     assert run(shop, section(split={"seed": 1})).id != first.id
-    assert sorted(path.name for path in first.folder.iterdir()) == ["ledger.parquet", "report.json", "rows.parquet"]
+    assert sorted(path.name for path in first.folder.iterdir()) == [
+        "ledger.parquet",
+        "report.html",
+        "report.json",
+        "rows.parquet",
+    ]
     assert [path.name for path in again.folder.parent.iterdir()] == [again.id]
 
 
@@ -204,7 +260,7 @@ def test_a_place_that_cannot_be_written_is_one_sentence(shop: Path) -> None:
 
 def test_nothing_is_printed_and_progress_is_told(shop: Path, capfd: pytest.CaptureFixture[str]) -> None:
     told: list[str] = []
-    prepare(section(), shop, lambda dataset: shop / "datasets" / dataset, count_tokens, told.append)
+    prepare(section(), shop, lambda dataset: shop / "datasets" / dataset, PURPOSE, told.append)
     assert capfd.readouterr() == ("", "")
     assert told[0] == "read raw/tickets.csv: 108 records"
-    assert told[-1] == "writing the dataset"
+    assert told[-2:] == ["writing the dataset", "writing the report"]

@@ -111,6 +111,6 @@ def test_a_settled_conversation_is_fit_for_training(messages: list[Message], sys
     spoken_roles = [message["role"] for message in settled]
     assert spoken_roles[-1] == "assistant"
     assert "user" in spoken_roles
-    assert all(one != next_one for one, next_one in pairwise(spoken_roles))
-    assert all(message["content"].strip() for message in settled)
+    assert all(one != next_one or one == "tool" for one, next_one in pairwise(spoken_roles))
+    assert all(message["content"].strip() or message["role"] == "tool" for message in settled)
     assert not system or (spoken_roles.count("system") == 1 and settled[0]["content"] == system)

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from luthier.core.errors import ModelError
-from luthier.models.loading import load_model, load_tokenizer, plain_attention
+from luthier.core.recipe import Dtype
+from luthier.models.loading import load_model, load_tokenizer, plain_attention, resolve_dtype
 from luthier.models.sources import BaseFiles
 
 
@@ -35,9 +36,27 @@ def change_config(files: BaseFiles, **fields: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"avx512_bf16": False, "amx_bf16": True}, "bfloat16"),
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"avx2": True, "avx512_bf16": False, "amx_bf16": False}, "float32"),
+    ],
+)
+def test_auto_is_bfloat16_only_where_the_processor_multiplies_it(
+    capabilities: dict[str, bool], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+
+    assert resolve_dtype("auto") == expected
+    assert resolve_dtype("bfloat16") == "bfloat16"
+    assert resolve_dtype("float32") == "float32"
+
+
 @pytest.mark.parametrize(("dtype", "expected"), [("bfloat16", torch.bfloat16), ("float32", torch.float32)])
 def test_loads_frozen_weights_of_the_precision_asked_for(
-    dtype: str, expected: torch.dtype, tiny_base: BaseFiles
+    dtype: Dtype, expected: torch.dtype, tiny_base: BaseFiles
 ) -> None:
     model = load_model(tiny_base, dtype)
 

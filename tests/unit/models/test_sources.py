@@ -73,7 +73,7 @@ def make_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeWheel:
 def without_pip(make_wheel: MakeWheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeWheel:
     """`make_wheel` for tests of what is in a package: pip, which takes a second to start, is left out."""
 
-    def fetch(requirement: str, folder: Path) -> Path:
+    def fetch(requirement: str, folder: Path, _where: str) -> Path:
         name, _, version = requirement.partition("==")
         [wheel] = (tmp_path / "shelf").glob(f"{name.replace('-', '_')}-{version or '*'}-*.whl")
         return Path(shutil.copy(wheel, folder))

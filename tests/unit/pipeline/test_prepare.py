@@ -1,50 +1,19 @@
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
 import luthier
-from luthier.core.errors import DatasetError, SourceError
-from luthier.core.recipe import DataSection
+from luthier.core.errors import DatasetError, TrainingError
 from luthier.pipeline.base import open_base
-from luthier.pipeline.prepare import find_dataset, with_files
-
-
-def section(*paths):
-    return DataSection.model_validate({"sources": [{"path": str(path), "columns": {"text": "body"}} for path in paths]})
-
-
-def paths(data):
-    return [source.path for source in data.sources]
-
-
-@pytest.fixture
-def raw(tmp_path):
-    for name in ("raw/b.csv", "raw/a.JSONL", "raw/deep/c.md", "raw/notes.docx", "raw/README"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("x")
-    return tmp_path
-
-
-@pytest.mark.parametrize("spelling", ["raw", "./raw", "raw/"])
-def test_a_folder_stands_for_the_files_in_it(raw, spelling):
-    data = with_files(section(spelling, "other.csv"), raw)
-    assert paths(data) == ["raw/a.JSONL", "raw/b.csv", "raw/deep/c.md", "other.csv"]
-    assert all(source.columns == {"text": "body"} for source in data.sources)
-
-
-def test_a_folder_elsewhere(raw, tmp_path_factory):
-    root = tmp_path_factory.mktemp("root")
-    assert paths(with_files(section(raw / "raw" / "deep"), root)) == [str(raw / "raw" / "deep" / "c.md")]
-
-
-def test_an_empty_folder_is_an_error(raw):
-    (raw / "empty").mkdir()
-    with pytest.raises(SourceError, match=r"^empty: no file to read in this folder \(files ending in .csv, "):
-        with_files(section("empty"), raw)
+from luthier.pipeline.prepare import find_dataset
 
 
 def test_the_report_adds_up(prepared):
     made = luthier.prepare(prepared)
-    assert sum(read for _, read, _, _ in made.files) == made.report["read"] == 54
-    assert all(read == kept + dropped for _, read, kept, dropped in made.files)
+    assert sum(read for _, _, read, _, _ in made.files) == made.report["read"] == 54
+    assert all(read == kept + dropped for _, _, read, kept, dropped in made.files)
     assert dict(made.reasons) == {"too short": 1, "exact duplicate": 1}
     assert sum(made.splits.values()) == 52
     entry = prepared.registry.entry(made.dataset)
@@ -99,3 +68,35 @@ def test_export_goes_where_it_is_told(prepared, tmp_path):
     paths = luthier.export_dataset(prepared, None, tmp_path / "out")
     assert [path.name for path in paths] == ["train.jsonl", "validation.jsonl", "test.jsonl", "ledger.jsonl"]
     assert [entry.origin.row for entry in luthier.dropped_records(prepared)] == [3, 4]
+
+
+def test_rows_that_the_loop_cannot_train_are_refused_in_a_sentence(prepared_shop: Path) -> None:
+    with luthier.open_project(prepared_shop, overrides=["task=preference"]) as project:
+        for stage in (luthier.check, luthier.plan, luthier.train):
+            with pytest.raises(
+                TrainingError, match=r"rows of task preference cannot be trained yet \(one of chat, com"
+            ):
+                stage(project)
+
+
+def test_a_query_is_a_source_like_any_other(prepared_shop, monkeypatch):
+    """Asked again for each dataset; one made from the answer counts as long as nobody asks anew."""
+    monkeypatch.setenv("SHOP_DB", f"sqlite:///{prepared_shop / 'shop.db'}")
+    with closing(sqlite3.connect(prepared_shop / "shop.db")) as database:
+        database.execute("CREATE TABLE tickets (body, reply)")
+        tickets = [(f"Where is parcel number {n} of mine?", f"Parcel {n} is at depot {n * 7}, Sir.") for n in range(40)]
+        database.executemany("INSERT INTO tickets VALUES (?, ?)", tickets)
+        database.commit()
+        source = "{query: SELECT * FROM tickets, database: $SHOP_DB, columns: {prompt: body, completion: reply}}"
+        overrides = [f"data.sources=[{source}]", "data.clean.near_duplicates=null"]
+        with luthier.open_project(prepared_shop, overrides=overrides) as project:
+            made = luthier.prepare(project)
+            ((name, _, read, _, _),) = made.files
+            assert (Path(name).parts[:2], read) == ((".luthier", "sources"), 40)
+            base = open_base(project)
+            assert find_dataset(project, base).id == made.dataset == luthier.prepare(project).dataset
+            database.execute("DELETE FROM tickets WHERE rowid > 30")
+            database.commit()
+            assert find_dataset(project, base).id == made.dataset
+            assert luthier.prepare(project).files[0][2] == 30
+            assert find_dataset(project, base).id != made.dataset

@@ -55,9 +55,12 @@ def test_what_an_atomic_write_left_behind_is_removed(store: Store, workspace: Wo
     assert garbage.bytes_freed == 15
 
 
+@pytest.mark.parametrize("place", ["runs/run-1.partial", "datasets/.prepare-1f.partial"])
 @pytest.mark.parametrize(("hours", "stays"), [(1, True), (23, True), (25, False)])
-def test_an_interrupted_run_stays_for_a_day(store: Store, workspace: Workspace, hours: float, stays: bool) -> None:
-    partial = fill(workspace.state / "runs" / "run-1.partial")
+def test_what_was_interrupted_stays_for_a_day(
+    store: Store, workspace: Workspace, place: str, hours: float, stays: bool
+) -> None:
+    partial = fill(workspace.state / place)
     abandoned = fill(workspace.state / "runs" / "run-2.abandoned")
     written = time.time() - hours * 3600
     os.utime(partial / "weights", (written, written))

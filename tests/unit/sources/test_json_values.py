@@ -83,10 +83,10 @@ def test_json_lines_in_a_json_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ('[\n{"a": 1},\n{"a": }\n]', "t.json, line 3, column 7: not valid JSON: Expecting value"),
-        ('[{"a": 1} {"a": 2}]', "t.json, line 1: not valid JSON: expected ',' or ']' after an element"),
-        ('[{"a": 1}', "t.json, line 1: not valid JSON: expected ',' or ']' after an element"),
-        ('[{"a": 1}]]', "t.json, line 1: not valid JSON: extra data after the array"),
-        ('{"a": ', "t.json, line 1, column 6: not valid JSON: Expecting value"),
+        ('[{"a": 1} {"a": 2}]', "t.json, line 1, column 11: not valid JSON: expected ',' or ']' after an element"),
+        ('[{"a": 1}', "t.json, line 1, column 10: not valid JSON: expected ',' or ']' after an element"),
+        ('[{"a": 1}]]', "t.json, line 1, column 11: not valid JSON: extra data after the array"),
+        ('{"a": ', "t.json, line 1, column 7: not valid JSON: Expecting value"),
         ('{"a": [{}], "b": [{}]}', "t.json: holds several arrays: a, b"),
     ],
 )

@@ -1,5 +1,8 @@
 from pathlib import Path
 
+import pytest
+
+from luthier.sources import lines
 from luthier.sources.markdown import read_markdown
 
 TEXT = """---
@@ -47,3 +50,14 @@ def test_sections_with_their_path(tmp_path: Path) -> None:
         (5, 22, "Shop > Hours", "Nine to five."),
         (6, 29, "End", "Bye."),
     ]
+
+
+def test_a_section_that_is_too_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MAX_CHARACTERS", 50)
+    path = tmp_path / "book.md"
+    many = "line\n" * 20
+    path.write_text(f"# A\n\nshort\n\n# B\n\n{'x' * 99}\n\n# C\n\n{many}\n# D\n\nEnd.\n", encoding="utf-8")
+    found = list(read_markdown(path, "book.md"))
+    assert [record.error is None for record in found] == [True, False, False, True]
+    assert found[1].error == "a section of more than 50 characters"
+    assert found[3].fields == {"title": "D", "body": "End."}

@@ -41,7 +41,7 @@ def test_missing_empty_and_unknown_files(tmp_path: Path) -> None:
     (tmp_path / "tickets.csv").write_text("a,b\n", encoding="utf-8")
     (tmp_path / "empty.jsonl").write_text("", encoding="utf-8")
     (tmp_path / "blank.jsonl").write_text("\n\n", encoding="utf-8")
-    (tmp_path / "notes.docx").write_text("x", encoding="utf-8")
+    (tmp_path / "notes.odt").write_text("x", encoding="utf-8")
     (tmp_path / "folder.csv").mkdir()
     assert (
         refused(tmp_path / "tickts.csv", "raw/tickts.csv") == "raw/tickts.csv: no such file (did you mean tickets.csv?)"
@@ -51,4 +51,4 @@ def test_missing_empty_and_unknown_files(tmp_path: Path) -> None:
     assert refused(tmp_path / "blank.jsonl", "blank.jsonl") == "blank.jsonl: holds no records"
     assert refused(tmp_path / "tickets.csv", "tickets.csv") == "tickets.csv: holds no records"
     assert refused(tmp_path / "folder.csv", "folder.csv") == "folder.csv: is a folder, not a file"
-    assert refused(tmp_path / "notes.docx", "notes.docx").startswith("notes.docx: cannot read files with .docx (.csv, ")
+    assert refused(tmp_path / "notes.odt", "notes.odt").startswith("notes.odt: cannot read files with .odt (.csv, ")

@@ -1,4 +1,6 @@
 import json
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -6,7 +8,7 @@ import pytest
 
 from luthier.core.errors import SourceError
 from luthier.core.identity import file_digest
-from luthier.sources import sample_fields, shards, write_shards
+from luthier.sources import Record, read_records, sample_fields, shards, write_shards
 
 
 def test_shards_hold_every_record_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,7 +22,7 @@ def test_shards_hold_every_record_in_order(tmp_path: Path, monkeypatch: pytest.M
     told: list[str] = []
     manifest = write_shards([(first, "a.jsonl"), (second, "b.csv")], tmp_path / "shards", told.append)
 
-    tables = [pq.read_table(path) for path in manifest.shard_paths()]
+    tables = [pq.read_table(path) for path in map(manifest.path, manifest.shards())]
     rows = [row for table in tables for row in table.to_pylist()]
     assert len(tables) > 2
     assert [row["index"] for row in rows] == list(range(131))
@@ -35,7 +37,7 @@ def test_shards_hold_every_record_in_order(tmp_path: Path, monkeypatch: pytest.M
     assert manifest.sources[0].unreadable == 1
     assert manifest.sources[1].fields == ("x", "y")
     assert manifest.sources[0].digest == file_digest([first])
-    assert json.loads((tmp_path / "shards" / "manifest.json").read_text())["sources"][0]["name"] == "a.jsonl"
+    assert [table.num_rows for table in tables] == [shard.records for shard in manifest.shards()]
     assert sample_fields(manifest, 0, limit=5) == [{"n": number} for number in (1, 2, 3, 4, 6)]
 
 
@@ -51,3 +53,32 @@ def test_a_refused_file_closes_its_shard(tmp_path: Path) -> None:
     path.write_text("{\n", encoding="utf-8")
     with pytest.raises(SourceError, match=r"a\.jsonl, line 1"):
         write_shards([(path, "a.jsonl")], tmp_path / "shards")
+
+
+def test_reading_goes_on_after_the_last_whole_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "_GROUP_RECORDS", 5)
+    monkeypatch.setattr(shards, "_SHARD_RECORDS", 10)
+    source, folder = tmp_path / "a.jsonl", tmp_path / "shards"
+    source.write_text("".join(json.dumps({f"n{number}": number}) + "\n" for number in range(38)), encoding="utf-8")
+
+    def stop_reading(path: Path, name: str) -> Iterator[Record]:
+        yield from islice(read_records(path, name), 27)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "read_records", stop_reading)
+        with pytest.raises(KeyboardInterrupt):
+            write_shards([(source, "a.jsonl")], folder)
+    finished = {path.name: path.stat().st_ino for path in folder.glob("records-*")}
+    assert len(finished) == 2
+
+    resumed = write_shards([(source, "a.jsonl")], folder)
+    assert {name: (folder / name).stat().st_ino for name in finished} == finished
+    whole = write_shards([(source, "a.jsonl")], tmp_path / "whole")
+    assert resumed.sources == whole.sources
+    assert [pq.read_table(resumed.path(shard)) for shard in resumed.shards()] == [
+        pq.read_table(whole.path(shard)) for shard in whole.shards()
+    ]
+    told: list[str] = []
+    assert write_shards([(source, "a.jsonl")], folder, told.append) == resumed
+    assert told == []

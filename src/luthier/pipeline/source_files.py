@@ -1,0 +1,90 @@
+"""The files that a recipe's sources stand for: folders, patterns, queries and data sets of the Hub."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from luthier.core.errors import SourceError
+from luthier.core.identity import content_id
+from luthier.core.recipe import DataSection, SourceSection
+from luthier.core.workspace import RECIPE_NAME, Workspace
+from luthier.sources import SUFFIXES, fetch_dataset, is_readable, save_answer
+
+Say = Callable[[str], None]
+_PATTERN_CHARACTERS = frozenset("*?[")
+
+
+def with_files(data: DataSection, workspace: Workspace, say: Say) -> DataSection:
+    """The section with each source replaced by the files that it stands for, each with its `path`.
+
+    A folder or pattern stands for the files in it that can be read, by name; `say` is told which others were left out.
+    Queries are run, and data sets of the Hub fetched, into files of the workspace. Raises SourceError where there is no
+    file, and as `save_answer` and `fetch_dataset` do.
+    """
+    files = [
+        source.model_copy(update={"path": path, "query": "", "database": "", "hub": "", "split": ""})
+        for source in data.sources
+        for path in _paths(source, workspace, say)
+    ]
+    return data.model_copy(update={"sources": tuple(files)})
+
+
+def files_at(path: str, root: Path) -> list[str]:
+    """The files that can be read in a folder or by a pattern, as a recipe that lists them one by one would name them.
+
+    Empty for the path of one file.
+    """
+    return [name for name in _candidates(path, root) if is_readable(root / name)]
+
+
+def _paths(source: SourceSection, workspace: Workspace, say: Say) -> list[str]:
+    place = workspace.folder("source", "any").parent
+    if source.hub:
+        fetched = fetch_dataset(source.hub, source.split, place, say)
+        return [str(workspace.relative(path)) for path in fetched]
+    if source.query:
+        target = place / f"{content_id('query', [source.query, source.database])}.jsonl"
+        say(f"querying {source.database}")
+        save_answer(source.query, source.database, workspace.root, target)
+        return [str(workspace.relative(target))]
+    if not _stands_for_many(source.path, workspace.root):
+        return [source.path]
+    candidates = _candidates(source.path, workspace.root)
+    found = [name for name in candidates if is_readable(workspace.root / name)]
+    if not found:
+        what = (
+            "no file to read in this folder" if (workspace.root / source.path).is_dir() else "no file to read matches"
+        )
+        raise SourceError(what, where=source.path, allowed=f"files ending in {', '.join(SUFFIXES)}")
+    if len(found) < len(candidates):
+        others = _endings(name for name in candidates if not is_readable(workspace.root / name))
+        say(f"{source.path}: skipped {len(candidates) - len(found)} of unknown kind: {others}")
+    return found
+
+
+def _stands_for_many(path: str, root: Path) -> bool:
+    place = root / path
+    return place.is_dir() or (not _PATTERN_CHARACTERS.isdisjoint(path) and not place.exists())
+
+
+def _candidates(path: str, root: Path) -> list[str]:
+    """All files of a folder or pattern but hidden ones and those of the workspace itself, sorted by their parts."""
+    if not _stands_for_many(path, root):
+        return []
+    folder, pattern = (Path(path), "**/*") if (root / path).is_dir() else _divided(path)
+    start = root / folder
+    found = (file.relative_to(start) for file in start.glob(pattern) if file.is_file())
+    shown = (file for file in found if not any(part.startswith(".") for part in file.parts))
+    return [str(folder / file) for file in sorted(shown) if (start / file) != root / RECIPE_NAME]
+
+
+def _divided(path: str) -> tuple[Path, str]:
+    """The folder that a pattern starts from, and the rest of it."""
+    parts = Path(path).parts
+    fixed = next(place for place, part in enumerate(parts) if not _PATTERN_CHARACTERS.isdisjoint(part))
+    return Path(*parts[:fixed]), "/".join(parts[fixed:])
+
+
+def _endings(names: Iterable[str]) -> str:
+    counts = Counter(Path(name).suffix.lower() or "no ending" for name in names)
+    return ", ".join(f"{ending} ({count})" for ending, count in sorted(counts.items()))

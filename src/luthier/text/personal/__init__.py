@@ -1,0 +1,1 @@
+"""Finding personal data in text, one module a family of kinds."""

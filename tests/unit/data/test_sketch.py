@@ -1,0 +1,45 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from luthier.data.ragged import distinct
+from luthier.data.sketch import BANDS, comparison_key, shingles, sketch
+from luthier.text import ngrams
+
+KEYS = st.lists(st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), min_size=1, max_size=12), min_size=1, max_size=8)
+
+
+def test_keys_ignore_case_punctuation_and_space() -> None:
+    assert comparison_key("Hello,  WORLD!") == comparison_key("hello world")
+    assert comparison_key("👍") == "👍"
+
+
+def test_equal_keys_have_equal_hashes_in_any_company() -> None:
+    one, other = sketch(["where is my order", "👍", "a b c d e f"]), sketch(["a b c d e f", "x", "👍"])
+    assert one.bands.shape == (3, BANDS)
+    for here, there in ((1, 2), (2, 0)):
+        assert one.keys[here] == other.keys[there]
+        assert (one.bands[here] == other.bands[there]).all()
+    assert len({*one.keys.tolist(), *other.keys.tolist()}) == 4
+
+
+def test_the_order_of_a_few_words_tells_keys_but_not_bands_apart() -> None:
+    made = sketch(["my order is where", "where is my order"])
+    assert made.keys[0] != made.keys[1]
+    assert (made.bands[0] == made.bands[1]).all()
+
+
+@given(KEYS)
+def test_shingles_are_the_runs_of_five_words(texts: list[list[str]]) -> None:
+    words = sketch([" ".join(text) for text in texts]).words
+    assert words.lengths.tolist() == [len(text) for text in texts]
+    assert distinct(words).lengths.tolist() == [len(set(text)) for text in texts]
+    assert distinct(shingles(words)).lengths.tolist() == [len(ngrams(text, 5)) for text in texts]
+
+
+def test_the_order_inside_a_run_counts() -> None:
+    words = sketch(["a b c d e", "b a c d e", "a b c d e f"]).words
+    values = shingles(words)
+    assert values.values[0] != values.values[1]
+    assert values.values[0] == values.values[2]
+    assert values.values.dtype == np.uint64

@@ -1,0 +1,29 @@
+import random
+
+from luthier.data.topics import find_topics
+
+DELIVERY = ["parcel", "courier", "delivered", "driver", "neighbour", "doorstep", "tracking", "depot"]
+REFUND = ["refund", "money", "invoice", "bank", "transfer", "payment", "credit", "amount"]
+REPAIR = ["broken", "hinge", "screw", "warranty", "spare", "repair", "wobbles", "crack"]
+
+
+def texts(count: int) -> list[str]:
+    draw = random.Random(0)
+    return [" ".join(draw.sample((DELIVERY, REFUND, REPAIR)[number % 3], 5)) for number in range(count)]
+
+
+def test_topics_tell_what_texts_are_about():
+    topics = find_topics(texts(60))
+    assert sum(topic.texts for topic in topics) == 60
+    assert [topic.texts for topic in topics] == sorted((topic.texts for topic in topics), reverse=True)
+    for subject in (DELIVERY, REFUND, REPAIR):
+        about = [topic for topic in topics if topic.terms[0] in subject]
+        assert about
+        assert all(set(topic.example.split()) <= set(subject) for topic in about)
+    assert topics == find_topics(texts(60))
+
+
+def test_too_few_texts_or_words_have_no_topics():
+    assert find_topics(texts(19)) == []
+    assert find_topics(["12 34"] * 50) == []
+    assert find_topics([]) == []
