@@ -48,6 +48,11 @@ RowFormat = Literal[
     "transcript",
     "labelled",
     "text",
+    "zendesk",
+    "intercom",
+    "freshdesk",
+    "mail_thread",
+    "comment_rows",
 ]
 Task = Literal["chat", "completion", "classification", "preference", "seq2seq"]
 

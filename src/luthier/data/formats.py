@@ -1,44 +1,15 @@
 """One pure function a row format: named fields of a record -> a conversation or a text."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 from luthier.core.recipe import RowFormat
 from luthier.core.rows import Message, Rating, Role
+from luthier.data.content import Content, Fields, Format, Parsed, parsed_list, text_of
+from luthier.data.helpdesk import HELPDESK_FORMATS
 from luthier.data.reasons import Dropped, dropped
 from luthier.data.tool_calls import read_tools
 from luthier.data.turns import read_transcript, read_turn_list
-
-Fields = Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A conversation, or plain text where `messages` is empty; the other fields are those of a row."""
-
-    messages: tuple[Message, ...] = ()
-    text: str = ""
-    tools: tuple[Mapping[str, object], ...] = ()
-    label: str | None = None
-    rejected: tuple[Message, ...] = ()
-    rating: Rating | None = None
-
-
-Parsed = Content | Dropped
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How rows of one layout are read. `required` and `optional` are the names `read` knows, each with its aliases."""
-
-    read: Callable[[Fields], Parsed]
-    required: Mapping[str, tuple[str, ...]]
-    optional: Mapping[str, tuple[str, ...]]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (*self.required, *self.optional)
 
 
 def read_preference(fields: Fields) -> Parsed:
@@ -158,6 +129,7 @@ _TURNS = {**_SYSTEM, "tools": ("tools", "functions"), "label": ("label",)}
 _TURN_LISTS = ("messages", "conversations", "conversation", "turns", "dialogue", "chat")
 _PAIR = {"prompt": ("prompt",), "instruction": ("instruction",), "input": ("input",)}
 FORMATS: Mapping[RowFormat, Format] = {
+    **HELPDESK_FORMATS,
     "preference": Format(
         read_preference,
         {"chosen": ("chosen", "chosen_response"), "rejected": ("rejected", "rejected_response")},
@@ -210,25 +182,6 @@ _RATINGS: Mapping[str, Rating] = {
 def rating_of(value: object) -> Rating | None:
     """Thumb up or down, as booleans, 1 and 0, or words; None for anything else."""
     return _RATINGS.get(text_of(value).lower())
-
-
-def text_of(value: object) -> str:
-    """A field as text without space around it; nothing for null, JSON for lists and objects."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value.strip()
-    return json.dumps(value, ensure_ascii=False)
-
-
-def parsed_list(value: object) -> object:
-    """A list that a CSV holds as JSON text; anything else as it is."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
 
 
 def _missing(names: list[str]) -> Dropped:

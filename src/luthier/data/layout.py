@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from luthier.core.errors import SourceError
 from luthier.core.recipe import RowFormat, SourceSection
-from luthier.data.formats import FORMATS, Fields, Parsed, parsed_list, rating_of, text_of
+from luthier.data.content import Fields, Parsed, parsed_list, text_of
+from luthier.data.formats import FORMATS, rating_of
 from luthier.data.turns import read_transcript, read_turn_list
 
 _TRANSCRIPT_SHARE = 0.5
@@ -56,9 +57,10 @@ class Layout:
         return all(self._needed(fields))
 
     def groups(self, fields: Fields, group_by: Sequence[str]) -> tuple[tuple[str, str], ...]:
-        """(field, value) of the group fields that are not empty."""
-        values = ((name, text_of(fields.get(self.columns.get(name, name)))) for name in group_by)
-        return tuple((name, value) for name, value in values if value)
+        """(field, value) of the group fields that are not empty; the first of the values in a gathered thread."""
+        found = (fields.get(self.columns.get(name, name)) for name in group_by)
+        values = (next(filter(None, value), None) if isinstance(value, list) else value for value in found)
+        return tuple((name, text_of(value)) for name, value in zip(group_by, values, strict=True) if text_of(value))
 
     def _needed(self, fields: Fields) -> list[bool]:
         return [fields.get(self.columns[name]) not in (None, "") for name in FORMATS[self.format].required]
@@ -181,6 +183,10 @@ def _told_by_names(format_name: RowFormat, columns: Mapping[str, str], mapping: 
 
     A label is one where the recipe maps it, or maps nothing and the sampled values agree.
     """
+    recognises = FORMATS[format_name].recognises
+    if recognises is not None:
+        named = ({name: sample.get(column) for name, column in columns.items()} for sample in seen.samples)
+        return any(map(recognises, named))
     if format_name in ("messages", "sharegpt", "transcript"):
         return False
     if format_name not in ("thumbs", "labelled"):

@@ -9,8 +9,8 @@ from typing import Any
 from luthier.core.recipe import RedactSection, Task
 from luthier.core.rows import Row
 from luthier.data.clean import spoken
+from luthier.data.content import Content
 from luthier.data.dataset import PAGE_NAME, REPORT_NAME
-from luthier.data.formats import Content
 from luthier.data.layout import Layout
 from luthier.data.redaction import personal_values
 from luthier.data.report_page import render_page

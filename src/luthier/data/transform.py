@@ -10,7 +10,7 @@ from luthier.core.identity import content_id
 from luthier.core.recipe import RedactSection
 from luthier.core.rows import Origin, Row
 from luthier.data.clean import Step, run_steps, spoken
-from luthier.data.formats import Content
+from luthier.data.content import Content
 from luthier.data.layout import Layout
 from luthier.data.reasons import Dropped
 from luthier.data.redaction import redact_value
@@ -58,7 +58,7 @@ def transform_record(origin: Origin, source: int, raw: str, error: str | None, r
     content = layout.read(record)
     if isinstance(content, Dropped):
         return Outcome(original, reasons=content.reasons, redactions=redactions)
-    row = _as_row(origin, content, _groups(layout, record, rules))
+    row = _as_row(origin, content, _groups(layout.groups(record, rules.group_by), content, rules))
     cleaned = run_steps(row, rules.steps)
     row = replace(cleaned.row, id=row_id(cleaned.row))
     return Outcome(original, row, comparison_key(spoken(row)), cleaned.reasons, redactions)
@@ -81,14 +81,19 @@ def _as_row(origin: Origin, content: Content, groups: tuple[str, ...]) -> Row:
         label=content.label,
         rejected=content.rejected,
         rating=content.rating,
+        flags=content.flags,
     )
 
 
-def _groups(layout: Layout, record: Mapping[str, object], rules: Rules) -> tuple[str, ...]:
-    """`field=value`; a value that is personal data becomes a pseudonym, equal for equal values."""
+def _groups(named: Sequence[tuple[str, str]], content: Content, rules: Rules) -> tuple[str, ...]:
+    """`field=value`; a value that is personal data becomes a pseudonym, equal for equal values.
+
+    What the format knows counts where the record has no field of that name.
+    """
+    known = {name: value for name, value in content.groups if name in rules.group_by and value}
     return tuple(
         f"{name}={_pseudonym(value) if redact_value(value, rules.redact, Counter(), name) != value else value}"
-        for name, value in layout.groups(record, rules.group_by)
+        for name, value in {**known, **dict(named)}.items()
     )
 
 

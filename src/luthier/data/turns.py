@@ -94,14 +94,7 @@ def settle_conversation(messages: Iterable[Message], system: str = "") -> tuple[
     Tool results and turns with tool calls stay apart. A `system` prompt replaces the system turns of the row, which
     stay where it is empty.
     """
-    merged: list[Message] = []
-    for message in messages:
-        content = message["content"].strip()
-        if _says_nothing(message) or (system and message["role"] == "system"):
-            continue
-        if merged and _continues(merged[-1], message):
-            content = f"{merged.pop()['content']}\n{content}"
-        merged.append(reworded(message, content))
+    merged = merge_turns(message for message in messages if not (system and message["role"] == "system"))
     while merged and merged[-1]["role"] != "assistant":
         merged.pop()
     roles = {message["role"] for message in merged}
@@ -110,6 +103,19 @@ def settle_conversation(messages: Iterable[Message], system: str = "") -> tuple[
     if "user" not in roles:
         return dropped("no user turn")
     return (Message(role="system", content=system), *merged) if system else tuple(merged)
+
+
+def merge_turns(messages: Iterable[Message]) -> list[Message]:
+    """The messages that say something, those of one speaker that follow each other put together, line below line."""
+    merged: list[Message] = []
+    for message in messages:
+        content = message["content"].strip()
+        if _says_nothing(message):
+            continue
+        if merged and _continues(merged[-1], message):
+            content = f"{merged.pop()['content']}\n{content}"
+        merged.append(reworded(message, content))
+    return merged
 
 
 def _says_nothing(message: Message) -> bool:

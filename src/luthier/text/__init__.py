@@ -1,8 +1,9 @@
 """Pure functions on strings."""
 
+from luthier.text.automatic import has_automatic_headers, is_automatic
 from luthier.text.facts import Fact, extract_facts, recalls, wrong_facts
 from luthier.text.html import has_html, html_to_text
-from luthier.text.mail import cut_mail
+from luthier.text.mail import cut_mail, mail_text
 from luthier.text.normalise import normalise
 from luthier.text.overlap import jaccard, ngrams, words
 from luthier.text.personal.check_digits import luhn
@@ -14,10 +15,13 @@ __all__ = [
     "RedactionRules",
     "cut_mail",
     "extract_facts",
+    "has_automatic_headers",
     "has_html",
     "html_to_text",
+    "is_automatic",
     "jaccard",
     "luhn",
+    "mail_text",
     "ngrams",
     "normalise",
     "recalls",

@@ -1,44 +1,37 @@
-"""What a person wrote in a mail, without what the mail program added."""
+"""What a person wrote in a mail, without what programs added."""
 
 import re
 
-_REPLY_HEADER = re.compile(
-    r"^[ \t>]*(?:On\b[^\n]{4,200}(?:\n[^\n]{0,200})?\bwrote:"
-    r"|Am\b[^\n]{4,200}(?:\n[^\n]{0,200})?\bschrieb\b[^\n]{0,200}:"
-    r"|Le\b[^\n]{4,200}(?:\n[^\n]{0,200})?\ba écrit\s?:)[ \t]*$",
-    re.MULTILINE,
-)
-_ORIGINAL_MESSAGE = re.compile(
-    r"^[ \t>]*-{3,}[ \t]*(?:Original Message|Ursprüngliche Nachricht|Message d'origine)[ \t]*-{3,}[ \t]*$",
-    re.MULTILINE | re.IGNORECASE,
-)
-_HEADER_BLOCK = re.compile(
-    r"^(?:_{10,}[ \t]*\n+)?From:[^\n]+\n(?:[^\n]+\n){0,2}?(?:Sent|Date):[^\n]+\n(?:[^\n]+\n){0,3}?Subject:",
-    re.MULTILINE,
-)
-_SIGNATURE = re.compile(r"^--[ \t]*\n(?:[^\n]*(?:\n|\Z)){0,12}\Z", re.MULTILINE)
-_DEVICE = re.compile(
-    r"^[ \t]*(?:Sent from (?:my|Yahoo|Mail|Outlook)\b[^\n]{0,60}|Get Outlook for [^\n]{0,60}|Sent with [^\n]{0,60}|"
-    r"Von meinem [^\n]{0,40} gesendet|Envoyé de mon [^\n]{0,40})[ \t]*$",
-    re.MULTILINE,
-)
-_QUOTED_LINE = re.compile(r"^[ \t]?>(?!>>\s)[^\n]*(?:\n|\Z)", re.MULTILINE)
-_CUTS = (_REPLY_HEADER, _ORIGINAL_MESSAGE, _HEADER_BLOCK)
+from luthier.text.automatic import cut_added_lines
+from luthier.text.html import has_html, html_to_text
+from luthier.text.mail_html import without_quoted_parts
+from luthier.text.normalise import normalise
+from luthier.text.quotes import cut_quotes, cut_reply_marker
+from luthier.text.signature import cut_sign_off, cut_signature
+
+_BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def cut_mail(text: str) -> str:
-    """Cut quoted replies, signatures after `-- ` and lines such as "Sent from my phone".
+    """Cut quoted replies, signatures after `-- `, legal notices and lines such as "Sent from my phone".
 
-    Expects text with `\\n` line ends. A mail that holds nothing else (a forwarded one) stays whole.
+    Expects text with `\\n` line ends. A mail that holds nothing else stays whole.
     """
-    own = text
-    for pattern in _CUTS:
-        if (found := pattern.search(own)) is not None:
-            own = own[: found.start()]
-    own = _SIGNATURE.sub("", own)
-    own = _DEVICE.sub("", own)
-    own = _QUOTED_LINE.sub("", own)
+    own = cut_signature(cut_quotes(text))
     if own == text:
         return text
-    own = re.sub(r"\n{3,}", "\n\n", own).strip()
-    return own or text
+    return _BLANK_LINES.sub("\n\n", own).strip() or text
+
+
+def mail_text(text: str) -> str:
+    """What somebody wrote in a message of a help desk, given as HTML or plain text.
+
+    Beyond `cut_mail`, sign-offs ("Best regards, Jane") and the lines of help desks go. Empty where nothing of its own
+    is in it, unless it is all quoted: then the quotes stay.
+    """
+    shown = html_to_text(without_quoted_parts(text)) if has_html(text) else text
+    if not shown.strip():
+        shown = html_to_text(text)
+    shown = cut_added_lines(cut_reply_marker(normalise(shown)))
+    own = cut_mail(shown.strip())
+    return _BLANK_LINES.sub("\n\n", cut_sign_off(own)).strip()

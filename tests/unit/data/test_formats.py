@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from luthier.data.formats import FORMATS, Content, Parsed
+from luthier.data.content import Content, Parsed
+from luthier.data.formats import FORMATS
 from luthier.data.reasons import Dropped
 
 ASKED = [("user", "Q"), ("assistant", "A")]
