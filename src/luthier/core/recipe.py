@@ -75,6 +75,15 @@ class SourceSection(Section):
         default_factory=dict,
         description="name of the expected field -> name in the file, e.g. {prompt: body, completion: reply}",
     )
+    thread_by: str = Field(
+        "",
+        description="column with the ticket's number, in a file with one comment a row; a record is all rows of one",
+    )
+    agents: tuple[str, ...] = Field(
+        (),
+        description="of mailboxes, the company's addresses and domains, e.g. [help@shop.example, '@shop.example']; "
+        "told from the mails where it is empty",
+    )
 
     @model_validator(mode="after")
     def _come_from_one_place(self) -> "SourceSection":
@@ -84,6 +93,8 @@ class SourceSection(Section):
             raise ValueError("query and database belong together")
         if self.split and not self.hub:
             raise ValueError("split is for a data set of the Hub")
+        if self.thread_by and self.format not in (None, "comment_rows"):
+            raise ValueError("thread_by makes records of format comment_rows")
         return self
 
 

@@ -82,6 +82,9 @@ def resolve_layout(
     Raises SourceError for a column that is not there, a name that no format expects, or an unknown layout; each says
     what is there and what is allowed.
     """
+    if source.thread_by:
+        threaded = {"format": "comment_rows", "columns": {"ticket_id": source.thread_by, **source.columns}}
+        source = source.model_copy(update=threaded)
     seen = _Seen(tuple(names), samples)
     _check_columns(source, seen, group_by)
     mapping = {name: column for name, column in source.columns.items() if name not in group_by}

@@ -28,7 +28,7 @@ from luthier.data.stage import LengthLimit, stage_records
 from luthier.data.staged import Mask, Stage
 from luthier.data.transform import Rules
 from luthier.data.writing import NO_SPLIT, Duplicates, Verdicts, write_dataset
-from luthier.sources import Manifest, sample_fields, write_shards
+from luthier.sources import Manifest, Threading, sample_fields, write_shards
 
 Progress = Callable[[str], None]
 Links = Sequence[tuple[int, int]]
@@ -64,7 +64,8 @@ def prepare(
     paths = [(root / source.path, source.path) for source in data.sources]
     digest = preparation_digest(data, [path for path, _ in paths], f"{purpose.counter.name} {purpose.task}")
     with scratch_folder(folder_for("any").parent, digest) as scratch:
-        manifest = write_shards(paths, scratch / "shards", progress)
+        threading = [Threading(source.thread_by, source.agents) for source in data.sources]
+        manifest = write_shards(paths, scratch / "shards", progress, threading)
         layouts = _layouts(data, manifest)
         limit = LengthLimit(data.max_length, purpose.counter)
         with running_on(data.engine):

@@ -6,6 +6,7 @@ from luthier.sources.queries import save_answer
 from luthier.sources.reading import MAX_UNREADABLE, SUFFIXES, is_readable, read_records
 from luthier.sources.records import Record
 from luthier.sources.shards import Manifest, Shard, SourceManifest, sample_fields, spread_fields, write_shards
+from luthier.sources.threads import Threading
 
 __all__ = [
     "MAX_UNREADABLE",
@@ -15,6 +16,7 @@ __all__ = [
     "Record",
     "Shard",
     "SourceManifest",
+    "Threading",
     "detect_encoding",
     "fetch_dataset",
     "is_readable",

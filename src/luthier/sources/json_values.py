@@ -12,8 +12,12 @@ from luthier.sources.encoding import open_text
 from luthier.sources.json_text import JsonText, Skipped, decode
 from luthier.sources.records import Record, as_record
 
-_TURN_KEYS = frozenset({"role", "from", "speaker"})
+_TURN_KEYS = frozenset({"role", "from", "speaker", "author_id", "incoming"})
 _RECORDS_KEY = "data"
+_TICKET_KEYS = ("tickets", "conversations")
+"""Arrays of records of help desks, which exports put beside others, such as the users in them."""
+_PEOPLE_KEY = "users"
+_PEOPLE_FIELDS = ("id", "role", "name")
 
 
 def read_json_lines(path: Path, name: str) -> Iterator[Record]:
@@ -120,6 +124,7 @@ class _Array:
 def _read_object(path: Path, name: str) -> Iterator[Record]:
     """Records of the one array of them in an object, which is read twice; without such an array, the object itself."""
     key = _records_key(path, name)
+    people = _people(path, name) if key == "tickets" else {}
     with open_text(path) as handle:
         text = JsonText(handle, name)
         if key is None:
@@ -132,11 +137,36 @@ def _read_object(path: Path, name: str) -> Iterator[Record]:
                 continue
             for line, value in text.elements():
                 row += 1
-                yield _as_record(value, Origin(name, row), line)
+                yield _as_record(_with_people(value, people), Origin(name, row), line)
+
+
+def _people(path: Path, name: str) -> dict[object, Mapping[str, object]]:
+    """The users that an export of tickets lists beside them, by id."""
+    people: dict[object, Mapping[str, object]] = {}
+    with open_text(path) as handle:
+        text = JsonText(handle, name)
+        for found in text.names():
+            if found != _PEOPLE_KEY or text.peek() != "[":
+                text.value("a value")
+                continue
+            for _, value in text.elements():
+                if isinstance(value, dict) and isinstance(value.get("id"), int | str):
+                    people[value["id"]] = {field: value.get(field) for field in _PEOPLE_FIELDS}
+    return people
+
+
+def _with_people(ticket: object, people: Mapping[object, Mapping[str, object]]) -> object:
+    """A ticket with those of the users who wrote in it, unless it brings its own."""
+    comments = ticket.get("comments") if isinstance(ticket, dict) else None
+    if not people or not isinstance(ticket, dict) or not isinstance(comments, list) or _PEOPLE_KEY in ticket:
+        return ticket
+    authors = [comment.get("author_id") for comment in comments if isinstance(comment, dict)]
+    named = dict.fromkeys(each for each in (ticket.get("requester_id"), *authors) if isinstance(each, int | str))
+    return {**ticket, _PEOPLE_KEY: [people[each] for each in named if each in people]}
 
 
 def _records_key(path: Path, name: str) -> str | None:
-    """The key of the array of records: `data`, or the only one with objects in it, or the only one in the file.
+    """The key of the array of records: `data`, tickets, the only one with objects in it, or the only one in the file.
 
     A list of turns belongs to the conversation that the object is.
     """
@@ -157,6 +187,10 @@ def _records_key(path: Path, name: str) -> str | None:
         text.end("the value")
     if _RECORDS_KEY in arrays:
         return _RECORDS_KEY
+    if tickets := [key for key in _TICKET_KEYS if key in arrays and arrays[key].records and not arrays[key].turns]:
+        return tickets[0]
+    if any(array.filled and array.turns for array in arrays.values()):
+        return None
     return _only_array(arrays, has_text, name)
 
 

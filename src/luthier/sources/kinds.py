@@ -30,6 +30,7 @@ _HTML = re.compile(
 )
 _MAY_BE_HTML = (".html", ".htm", ".md", ".markdown", ".txt")
 _JSON = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[?\s*\{\s*\"(?:[^\"\\]|\\.)*\"\s*:")
+_MAILBOX = re.compile(rb"From \S+[^\r\n]*\d\d:\d\d[^\r\n]*\r?\n[\w-]+:")
 _MAY_BE_JSON = (".json", ".jsonl", ".ndjson", ".md", ".markdown", ".html", ".htm")
 
 
@@ -64,6 +65,8 @@ def _kind(head: bytes, suffix: str) -> Kind | None:
             return None if suffix in suffixes else Kind(what, suffixes[0] if suffixes else None)
     if _HTML.match(head) and suffix not in _MAY_BE_HTML:
         return Kind("an HTML page", ".html")
+    if _MAILBOX.match(head) and suffix not in (".mbox", ".eml"):
+        return Kind("a mailbox", ".mbox")
     if _JSON.match(head) and suffix not in _MAY_BE_JSON:
         return Kind("JSON", ".json")
     return None

@@ -1,7 +1,8 @@
 """Files of any known format, record by record."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from luthier.core.errors import SourceError
@@ -12,6 +13,7 @@ from luthier.sources.html_pages import read_html
 from luthier.sources.json_values import read_json, read_json_lines
 from luthier.sources.kinds import told_by_content
 from luthier.sources.markdown import read_markdown
+from luthier.sources.mbox import read_mail, read_mbox
 from luthier.sources.parquet import read_parquet
 from luthier.sources.pdf import read_pdf
 from luthier.sources.plain_text import read_plain_text
@@ -38,6 +40,8 @@ READERS: Mapping[str, Reader] = {
     ".xlsx": read_xlsx,
     ".docx": read_docx,
     ".pdf": read_pdf,
+    ".mbox": read_mbox,
+    ".eml": read_mail,
 }
 SUFFIXES = tuple(READERS)
 MAX_UNREADABLE = 0.01
@@ -50,9 +54,10 @@ def is_readable(path: Path) -> bool:
     return format_suffix(path) in (TEXT_READERS if path.suffix.lower() in PACKED else READERS)
 
 
-def read_records(path: Path, name: str) -> Iterator[Record]:
+def read_records(path: Path, name: str, agents: Sequence[str] = ()) -> Iterator[Record]:
     """All records of a file, readable or not, in order; `name` is how the recipe calls it. Memory does not grow.
 
+    `agents` are addresses and domains of the company, for mails; without any they are told from the mails.
     What the first bytes tell of the format counts for more than the ending. Raises SourceError for a file that is
     missing, empty or of an unknown kind, and at the end for one with more than 1 % of unreadable records, naming the
     first. Records whose fault stands alone do not count, unless there are no others.
@@ -62,7 +67,7 @@ def read_records(path: Path, name: str) -> Iterator[Record]:
     first: Record | None = None
     try:
         suffix = _suffix(path, name)
-        for record in READERS[suffix](path, name):
+        for record in _reader(suffix, agents)(path, name):
             count += 1
             if record.error is not None:
                 unreadable += 1
@@ -79,6 +84,12 @@ def read_records(path: Path, name: str) -> Iterator[Record]:
             where=f"{name}, {'row' if suffix in _WITHOUT_LINES else 'line'} {first.line}",
             allowed=f"{unreadable} of {count} records unreadable; at most {MAX_UNREADABLE:.0%} may be",
         )
+
+
+def _reader(suffix: str, agents: Sequence[str]) -> Reader:
+    if agents and suffix == ".mbox":
+        return partial(read_mbox, agents=agents)
+    return partial(read_mail, agents=agents) if agents and suffix == ".eml" else READERS[suffix]
 
 
 def _refuse_no_file(path: Path, name: str) -> None:

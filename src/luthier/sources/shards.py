@@ -15,6 +15,7 @@ from luthier.core.files import write_text
 from luthier.core.identity import file_digest
 from luthier.sources.reading import read_records
 from luthier.sources.records import Record
+from luthier.sources.threads import Threading, gather_threads
 
 SCHEMA = pa.schema(
     [
@@ -76,9 +77,14 @@ class Manifest:
 
 
 def write_shards(
-    sources: Sequence[tuple[Path, str]], folder: Path, progress: Callable[[str], None] = lambda _: None
+    sources: Sequence[tuple[Path, str]],
+    folder: Path,
+    progress: Callable[[str], None] = lambda _: None,
+    threading: Sequence[Threading] = (),
 ) -> Manifest:
     """Read (path, name) sources into shards under `folder`. Memory does not grow with the data.
+
+    `threading` says of each source, in the same order, how its messages make records; empty where none needs it.
 
     Shards and manifests that an earlier call with the same sources finished are taken as they are: the caller sees to
     it that the files have not changed since. Raises SourceError as `read_records` does.
@@ -89,7 +95,12 @@ def write_shards(
         place = folder / f"source-{number:03d}.json"
         manifest = _read_manifest(place)
         if manifest is None:
-            manifest = _write_source(read_records(path, name), path, name, _ShardWriter(folder, number, index))
+            folder.mkdir(parents=True, exist_ok=True)
+            how = threading[number] if threading else Threading()
+            records = read_records(path, name, how.agents)
+            if how.thread_by:
+                records = gather_threads(records, how.thread_by, name, folder / f".threads-{number:03d}.sqlite")
+            manifest = _write_source(records, path, name, _ShardWriter(folder, number, index))
             write_text(place, json.dumps(asdict(manifest), indent=2))
             progress(f"read {name}: {manifest.records:,} records")
         manifests.append(manifest)

@@ -3,8 +3,8 @@
 import re
 
 from luthier.text.automatic import cut_added_lines
-from luthier.text.html import has_html, html_to_text
-from luthier.text.mail_html import without_quoted_parts
+from luthier.text.html import has_html
+from luthier.text.mail_html import html_mail_to_text
 from luthier.text.normalise import normalise
 from luthier.text.quotes import cut_quotes, cut_reply_marker
 from luthier.text.signature import cut_sign_off, cut_signature
@@ -29,9 +29,7 @@ def mail_text(text: str) -> str:
     Beyond `cut_mail`, sign-offs ("Best regards, Jane") and the lines of help desks go. Empty where nothing of its own
     is in it, unless it is all quoted: then the quotes stay.
     """
-    shown = html_to_text(without_quoted_parts(text)) if has_html(text) else text
-    if not shown.strip():
-        shown = html_to_text(text)
+    shown = html_mail_to_text(text) if has_html(text) else text
     shown = cut_added_lines(cut_reply_marker(normalise(shown)))
     own = cut_mail(shown.strip())
     return _BLANK_LINES.sub("\n\n", cut_sign_off(own)).strip()

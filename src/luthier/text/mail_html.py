@@ -2,6 +2,8 @@
 
 from selectolax.lexbor import LexborHTMLParser
 
+from luthier.text.html import html_to_text
+
 _QUOTED = (
     ".gmail_quote, .gmail_extra, .moz-cite-prefix, .yahoo_quoted, .zmail_extra,"
     " .protonmail_quote, .freshdesk_quote, .zd-quoted, .OutlookMessageHeader, blockquote[type=cite]"
@@ -16,7 +18,12 @@ _HINTS = (
 _FORWARDED = "forwarded message"
 
 
-def without_quoted_parts(html: str) -> str:
+def html_mail_to_text(html: str) -> str:
+    """The text of an HTML mail without its quoted parts, or with them where there is nothing else."""
+    return html_to_text(_without_quoted_parts(html)).strip() or html_to_text(html)
+
+
+def _without_quoted_parts(html: str) -> str:
     """The HTML without what mail programs mark as quoted or as a signature; a forwarded mail stays."""
     if not any(hint in html for hint in _HINTS):
         return html

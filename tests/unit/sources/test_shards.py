@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -61,8 +61,8 @@ def test_reading_goes_on_after_the_last_whole_shard(tmp_path: Path, monkeypatch:
     source, folder = tmp_path / "a.jsonl", tmp_path / "shards"
     source.write_text("".join(json.dumps({f"n{number}": number}) + "\n" for number in range(38)), encoding="utf-8")
 
-    def stop_reading(path: Path, name: str) -> Iterator[Record]:
-        yield from islice(read_records(path, name), 27)
+    def stop_reading(path: Path, name: str, agents: Sequence[str]) -> Iterator[Record]:
+        yield from islice(read_records(path, name, agents), 27)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

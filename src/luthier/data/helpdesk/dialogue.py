@@ -9,7 +9,7 @@ from luthier.core.rows import Message
 from luthier.data.content import Content, Fields, Parsed, text_of
 from luthier.data.reasons import dropped
 from luthier.data.turns import merge_turns
-from luthier.text import is_automatic, mail_text
+from luthier.text import bare_subject, is_automatic, mail_text
 
 Side = Literal["user", "assistant"]
 Item = TypeVar("Item")
@@ -20,16 +20,6 @@ UNRESOLVED = frozenset(
 )
 """What help desks call a ticket that is not done with."""
 
-_PREFIXES = re.compile(
-    r"\s*(?:(?:re|aw|wg|sv|fwd?|tr|rv|res|enc|antw|rif)\s*(?:\[\d+\])?\s*:|\[[^\]\n]{0,40}#?\d{2,}\]|\[external\])\s*",
-    re.IGNORECASE,
-)
-_NO_SUBJECT = re.compile(
-    r"(?:\(?(?:no subject|kein betreff|sans objet)\)?|(?:chat|conversation|call|message|voicemail) (?:with|from"
-    r"|to|started)\b.*"
-    r"|(?:incoming|outgoing|missed|abandoned) call\b.*|untitled|none|null|n/a)?",
-    re.IGNORECASE | re.DOTALL,
-)
 _THANKS = re.compile(
     r"\b(?:thanks?|thx|cheers|perfect|great|solved|works|danke|dank|merci|gracias|grazie|obrigad[oa]|super)\b",
     re.IGNORECASE,
@@ -107,14 +97,6 @@ def is_true(value: object) -> bool:
 def is_false(value: object) -> bool:
     """Whether a flag is there and not set."""
     return value is False or text_of(value).lower() in ("false", "no", "0", "f", "n")
-
-
-def bare_subject(subject: str) -> str:
-    """A subject without "Re:", ticket numbers and the like; empty for one that says nothing."""
-    while (found := _PREFIXES.match(subject)) is not None:
-        subject = subject[found.end() :]
-    subject = " ".join(subject.split())
-    return "" if _NO_SUBJECT.fullmatch(subject) else subject
 
 
 def _with_subject(subject: str, body: str) -> str:
