@@ -101,12 +101,17 @@ def is_false(value: object) -> bool:
 
 def _with_subject(subject: str, body: str) -> str:
     shown = bare_subject(mail_text(subject))
-    known = _compared(shown.rstrip(".… "))
-    return body if not known or known in _compared(body) else f"{shown}\n\n{body}"
+    known, said = _compared(shown), _compared(body)
+    cut_off = shown.endswith(("...", "…"))
+    if not known.strip() or known in said or (cut_off and said.startswith(known.rstrip())):
+        return body
+    return f"{shown}\n\n{body}"
 
 
 def _compared(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    """The words alone, with a space on both sides."""
+    words = " ".join(re.findall(r"\w+", text.casefold()))
+    return f" {words} "
 
 
 def _unresolved(turns: Sequence[Message], status: str) -> tuple[str, ...]:

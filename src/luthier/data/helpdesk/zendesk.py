@@ -27,8 +27,9 @@ def read_zendesk(fields: Fields) -> Parsed:
     comments = in_order(objects_in(fields.get("comments")), lambda comment: comment.get("created_at"))
     customers = _customers(fields, comments)
     agents = _agents(fields, comments)
+    roles = _roles(fields)
     said = [
-        (_side(comment, customers, agents), richest(comment, *_BODIES))
+        (_side(comment, roles, customers, agents), richest(comment, *_BODIES))
         for comment in comments
         if not is_false(comment.get("public")) and not _is_machine(comment)
     ]
@@ -97,9 +98,9 @@ def _agents(fields: Fields, comments: Sequence[Fields]) -> set[str]:
     return agents - {"", requester}
 
 
-def _side(comment: Fields, customers: Sequence[str], agents: set[str]) -> Side:
+def _side(comment: Fields, roles: Mapping[str, str], customers: Sequence[str], agents: set[str]) -> Side:
     author = _author(comment)
-    role = text_of(inner(comment, "author", "role")).lower()
+    role = text_of(inner(comment, "author", "role")).lower() or roles.get(author, "")
     if role in _AGENT_ROLES or role in _CUSTOMER_ROLES:
         return "assistant" if role in _AGENT_ROLES else "user"
     if customers and author == customers[0]:
