@@ -29,7 +29,7 @@ _AWAY = re.compile(
     r"\b(?:i(?: am|'m|’m| will be)(?: currently| now)? (?:out of (?:the )?office|away from (?:the |my )?(?:office"
     r"|desk)|on"
     r" (?:annual |parental |maternity )?(?:leave|holiday|vacation))|ich bin (?:derzeit|zurzeit|momentan|bis|vom"
-    r"|ab)\b[^.\n]{0,60}"
+    r"|ab)\b[^\n]{0,60}"
     r"(?:nicht (?:im (?:büro|haus)|erreichbar)|abwesend|im urlaub|außer haus)|je suis (?:actuellement"
     r" )?(?:absente?|en congés?)"
     r"|(?:estoy|estaré) (?:fuera de la oficina|de vacaciones)|ik ben (?:afwezig|niet aanwezig|met vakantie)"

@@ -43,11 +43,13 @@ def as_dialogue(said: Iterable[tuple[Side, str]], ticket: Ticket) -> Parsed:
 
     Automatic messages, and what mail programs and help desks add, are left out; comments of one side that follow each
     other are one turn. Where the customer opens the conversation, the subject stands above the first turn unless that
-    turn holds it. Ends that leave the customer waiting are flagged `unresolved`.
+    turn holds it; it stands alone where that comment is empty. Ends that leave the customer waiting are flagged `unresolved`.
     """
     messages: list[Message] = []
     for number, (side, raw) in enumerate(said):
         text = mail_text(raw)
+        if number == 0 and side == "user":
+            text = text or bare_subject(ticket.subject)
         if not text or is_automatic(text, ticket.subject if number == 0 else ""):
             continue
         message = Message(role=side, content=text)
