@@ -43,7 +43,7 @@ def as_dialogue(said: Iterable[tuple[Side, str]], ticket: Ticket) -> Parsed:
 
     Automatic messages, and what mail programs and help desks add, are left out; comments of one side that follow each
     other are one turn. Where the customer opens the conversation, the subject stands above the first turn unless that
-    turn holds it; it stands alone where that comment is empty. Ends that leave the customer waiting are flagged `unresolved`.
+    turn holds it, and alone where that comment is empty. Ends that leave the customer waiting are flagged.
     """
     messages: list[Message] = []
     for number, (side, raw) in enumerate(said):
