@@ -24,7 +24,7 @@ def header_of(message: Message, name: str) -> str:
     if value is None:
         return ""
     try:
-        parts = decode_header(str(value))
+        parts = decode_header(value)  # a header with raw bytes in it is an object, which knows them
     except (HeaderParseError, ValueError):
         parts = [(str(value), None)]
     text = "".join(part if isinstance(part, str) else decoded(part, charset) for part, charset in parts)

@@ -123,7 +123,7 @@ def has_automatic_headers(headers: Mapping[str, str]) -> bool:
         not submitted.startswith("no")
         or any(name in headers for name in ("x-autoreply", "x-autorespond", "x-auto-response", "x-failed-recipients"))
         or headers.get("precedence", "").strip().lower() in ("bulk", "junk", "auto_reply")
-        or headers.get("from", "").lower().lstrip('<" ').startswith(("mailer-daemon", "postmaster@"))
+        or "mailer-daemon" in headers.get("from", "").lower()
         or "multipart/report" in headers.get("content-type", "").lower()
     )
 

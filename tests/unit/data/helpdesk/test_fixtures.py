@@ -36,12 +36,35 @@ def records(vendor: str, case: dict[str, object], folder: Path) -> list[Fields]:
     if vendor not in ("zendesk_csv", "mailbox"):
         return [json.loads(json.dumps(case["ticket"]))]
     path = folder / ("comments.csv" if vendor == "zendesk_csv" else "support.mbox")
-    content = str(case["file"])
+    content = str(case["file"] if "file" in case else mailbox(str(case["subject"]), case["mails"]))
     path.write_bytes(content.encode(str(case.get("encoding", "utf-8"))))
     threading = Threading(str(case.get("thread_by", "")), tuple(case.get("agents", ())))  # type: ignore[arg-type]
     manifest = write_shards([(path, path.name)], folder / "shards", threading=[threading])
     assert all(record.error is None for record in read_records(path, path.name))
     return sample_fields(manifest, 0)
+
+
+ADDRESSES = {"c": "Cho <cho@mail.example>", "d": "Dan <dan@mail.example>", "a": "Birch <help@birch.example>"}
+
+
+def mailbox(subject: str, mails: object) -> str:
+    """A mailbox of mails that answer each other; headers of their own count more than those that all have."""
+    assert isinstance(mails, list)
+    content = ""
+    for number, mail in enumerate(mails):
+        (who, body), *_ = mail.items()
+        headers = {
+            "From": ADDRESSES[who],
+            "To": ADDRESSES["c" if who == "a" else "a"],
+            "Date": f"Mon, 3 Feb 2025 09:{number}0:00 +0000",
+            "Subject": subject if number == 0 else f"Re: {subject}",
+            "Message-ID": f"<{number + 1}@thread>",
+            **({"In-Reply-To": f"<{number}@thread>"} if number else {}),
+            **mail.get("headers", {}),
+        }
+        head = "".join(f"{name}: {value}\n" for name, value in headers.items())
+        content += f"From sender Mon Feb  3 09:{number}0:00 2025\n{head}\n{body}\n\n"
+    return content
 
 
 def outcome(parsed: Parsed) -> dict[str, object]:
