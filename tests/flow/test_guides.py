@@ -19,18 +19,23 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 ID = re.compile(r"\b([a-z]+)-[0-9a-f]{12,24}\b")
 LEFT_OUT = "…"
+SAMPLE_DATA = "## With the sample data"
+"""The line of the guide to data where its first example ends."""
 
 
-def blocks(page: str) -> list[tuple[str, str]]:
-    """(language, content) of each block of a page."""
-    found = BLOCK.findall((DOCS / page).read_text(encoding="utf-8"))
+def blocks(page: str, since: str = "", until: str = "") -> list[tuple[str, str]]:
+    """(language, content) of each block of a page, or of what stands between two of its lines."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    assert since in text
+    assert until in text
+    found = BLOCK.findall(text[text.index(since) : text.index(until) if until else len(text)])
     assert found, f"no block in {page}"
     return found
 
 
-def shown_after(page: str, language: str) -> Iterator[tuple[str, str]]:
+def shown_after(page: str, language: str, since: str = "", until: str = "") -> Iterator[tuple[str, str]]:
     """Each `sh` block, and the content of the block of this language that follows it, empty if none does."""
-    found = [*blocks(page), ("", "")]
+    found = [*blocks(page, since, until), ("", "")]
     for (kind, code), (next_kind, shown) in pairwise(found):
         if kind == "sh":
             yield code, shown if next_kind == language else ""
@@ -51,6 +56,21 @@ def assert_shown(shown: str, printed: str) -> None:
         assert any(other.startswith(start) if cut else other == line for other in lines), f"{line!r} not in:\n{printed}"
 
 
+def test_preparing_an_export_of_a_help_desk(command, tiny_model_folder, tmp_path):
+    desk = tmp_path / "desk"
+    made, typed, *commands = shown_after("guides/prepare-data.md", "text", until=SAMPLE_DATA)
+    assert command(tmp_path, *arguments(made[0], {})).code == 0
+    recipe = yaml.safe_load((desk / "luthier.yaml").read_text(encoding="utf-8"))
+    recipe["model"]["base"] = str(tiny_model_folder)
+    (desk / "luthier.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    subprocess.run(["bash", "-c", typed[0]], cwd=tmp_path, check=True)
+    assert len(commands) == 3
+    for code, shown in commands:
+        ended = command(desk, *arguments(code, {}))
+        assert ended.code == 0, ended.err
+        assert_shown(shown, ended.out)
+
+
 def test_preparing_data(command, tiny_model_folder, tmp_path, monkeypatch):
     page = "guides/prepare-data.md"
     monkeypatch.chdir(tmp_path)
@@ -61,7 +81,7 @@ def test_preparing_data(command, tiny_model_folder, tmp_path, monkeypatch):
     recipe["model"]["base"] = str(tiny_model_folder)
     recipe["data"]["max_length"] = 8192  # the tiny tokenizer makes several tokens of a word
     (shop / "luthier.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
-    commands = list(shown_after(page, "text"))
+    commands = list(shown_after(page, "text", since=SAMPLE_DATA))
     assert len(commands) == 6
     ids: dict[str, str] = {}
     for code, shown in commands:
