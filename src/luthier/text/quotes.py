@@ -3,16 +3,17 @@
 import re
 
 _LINES = r"[^\n]{2,200}(?:\n[^\n]{0,200})?"
+_NAMED = r"[^\n]{0,200}(?:\n[^\n]{0,200}>)?"
 _DATED = r"(?=[^\n]*(?:\n[^\n]*)?[\d@])"
 """A header names a day or an address, which plain words ("On the box it says, and I wrote:") do not."""
 _REPLY_HEADERS = tuple(
     (hint, re.compile(rf"^[ \t>*]*{_DATED}{header}[ \t]*:?[ \t*]*$", re.MULTILINE))
     for hint, header in (
         ("wrote", rf"(?:On\b{_LINES}|[^\n]{{0,80}}<[^<>\n]+@[^<>\n]+>[^\n]{{0,40}}|\d{{4}}-\d\d-\d\d{_LINES})\bwrote:"),
-        ("schrieb", rf"(?:Am\b{_LINES}|[^\n]{{0,80}}<[^<>\n]+@[^<>\n]+>[^\n]{{0,40}}) ?\bschrieb\b[^\n]{{0,200}}:"),
+        ("schrieb", rf"(?:Am\b{_LINES}|[^\n]{{0,80}}<[^<>\n]+@[^<>\n]+>[^\n]{{0,40}}) ?\bschrieb\b{_NAMED}:"),
         ("écrit", rf"(?:Le\b{_LINES}|[^\n]{{0,80}}<[^<>\n]+@[^<>\n]+>[^\n]{{0,40}})\ba\s+écrit\s?:"),
         ("escribió", rf"El\b{_LINES}\bescribió\s?:"),
-        ("schreef", rf"Op\b{_LINES}\bschreef\b[^\n]{{0,200}}:"),
+        ("schreef", rf"Op\b{_LINES}\bschreef\b{_NAMED}:"),
         ("scritto", rf"Il\b{_LINES}\bha\s+scritto\s?:"),
         ("escreveu", rf"(?:Em|A)\b{_LINES}\bescreveu\s?:"),
     )
