@@ -94,3 +94,21 @@ def test_a_broken_file_is_refused_with_the_place(tmp_path: Path, text: str, mess
     with pytest.raises(SourceError) as refusal:
         json_records(tmp_path, text)
     assert message in str(refusal.value)
+
+
+def test_tickets_with_the_users_who_wrote_in_them(tmp_path: Path) -> None:
+    comments = [{"author_id": 1, "body": "hi"}, {"author_id": 2, "body": "hello"}]
+    export = {
+        "users": [{"id": number, "role": "agent", "name": "x", "notes": "y"} for number in (1, 2, 3)],
+        "tickets": [{"id": 7, "requester_id": 1, "comments": comments}, {"id": 8, "comments": None}],
+        "count": 2,
+    }
+    ticket, bare = json_records(tmp_path, json.dumps(export))
+    assert ticket.fields["users"] == [{"id": number, "role": "agent", "name": "x"} for number in (1, 2)]
+    assert bare.fields == {"id": 8, "comments": None}
+
+
+def test_a_single_ticket_is_one_record(tmp_path: Path) -> None:
+    ticket = {"id": 7, "custom_fields": [{"id": 1, "value": "x"}], "comments": [{"author_id": 1, "body": "hi"}]}
+    (record,) = json_records(tmp_path, json.dumps(ticket))
+    assert record.fields == ticket
