@@ -9,7 +9,10 @@ _DATED = r"(?=[^\n]*(?:\n[^\n]*)?[\d@])"
 _REPLY_HEADERS = tuple(
     (hint, re.compile(rf"^[ \t>*]*{_DATED}{header}[ \t]*:?[ \t*]*$", re.MULTILINE))
     for hint, header in (
-        ("wrote", rf"(?:On\b{_LINES}|[^\n]{{0,80}}<[^<>\n]+@[^<>\n]+>[^\n]{{0,40}}|\d{{4}}-\d\d-\d\d{_LINES})\bwrote:"),
+        (
+            "wrote:",
+            rf"(?:On\b{_LINES}|[^\n]{{0,80}}<[^<>\n]+@[^<>\n]+>[^\n]{{0,40}}|\d{{4}}-\d\d-\d\d{_LINES})\bwrote:",
+        ),
         ("schrieb", rf"(?:Am\b{_LINES}|[^\n]{{0,80}}<[^<>\n]+@[^<>\n]+>[^\n]{{0,40}}) ?\bschrieb\b{_NAMED}:"),
         ("écrit", rf"(?:Le\b{_LINES}|[^\n]{{0,80}}<[^<>\n]+@[^<>\n]+>[^\n]{{0,40}})\ba\s+écrit\s?:"),
         ("escribió", rf"El\b{_LINES}\bescribió\s?:"),
@@ -28,17 +31,20 @@ _ORIGINAL_MESSAGE = re.compile(
 _FROM = r"(?:From|Von|De|Van|Da)"
 _WHEN = r"(?:Sent|Date|Gesendet|Datum|Envoyé|Enviado(?: el| em)?|Fecha|Verzonden|Inviato|Data)"
 _ABOUT = r"(?:Subject|Betreff|Objet|Asunto|Onderwerp|Oggetto|Assunto)"
+_ABOUT_HINTS = ("Subject", "Betreff", "Objet", "Asunto", "Onderwerp", "Oggetto", "Assunto")
 _HEADER_BLOCK = re.compile(
     rf"^(?:_{{10,}}[ \t]*\n+)?[ \t>]*\*?{_FROM}\s?:\*?[^\n]+\n(?:[^\n]+\n){{0,2}}?"
     rf"[ \t>]*\*?{_WHEN}\s?:\*?[^\n]+\n(?:[^\n]+\n){{0,4}}?[ \t>]*\*?{_ABOUT}\s?:",
     re.MULTILINE,
 )
+_ABOVE_HINTS = ("##", "--", "==", "__", "**")
 _ABOVE = re.compile(
     r"^[ \t>]*[#=*_-]{2,}[^\n]{0,80}\b(?:above|oberhalb|über|au-dessus|encima|boven|sopra"
     r"|acima)\b[^\n]{0,80}[#=*_-]{2,}"
     r"[ \t]*(?:\n|\Z)",
     re.MULTILINE | re.IGNORECASE,
 )
+_FORWARD_HINTS = ("egin forwarded", "eitergeleitet", "ébut du message")
 _FORWARDED = re.compile(
     r"^[ \t>]*(?:-{3,}[ \t]*(?:Forwarded (?:message|by)|Weitergeleitete Nachricht|Message transféré|Mensaje reenviado"
     r"|Doorgestuurd bericht|Messaggio inoltrato|Mensagem encaminhada)\b[^\n]*|Begin forwarded message:"
@@ -65,19 +71,21 @@ def cut_quotes(text: str) -> str:
 
 def _quote_start(text: str) -> int:
     """Where the first header of a quoted mail stands, else the end of the text."""
-    starts = [found.start() for hint, header in _REPLY_HEADERS if hint in text and (found := header.search(text))]
+    starts = []
+    if ":" in text:
+        starts = [found.start() for hint, header in _REPLY_HEADERS if hint in text and (found := header.search(text))]
+        if any(hint in text for hint in _ABOUT_HINTS) and (found := _HEADER_BLOCK.search(text)):
+            starts.append(found.start())
     if "---" in text and (found := _ORIGINAL_MESSAGE.search(text)):
         starts.append(found.start())
-    if ":" in text and (found := _HEADER_BLOCK.search(text)):
-        starts.append(found.start())
-    if ("##" in text or "--" in text or "==" in text or "__" in text) and (found := _ABOVE.search(text)):
+    if any(hint in text for hint in _ABOVE_HINTS) and (found := _ABOVE.search(text)):
         starts.append(found.start() if text[: found.start()].strip() else len(text))
     return min(starts, default=len(text))
 
 
 def cut_reply_marker(text: str) -> str:
     """The text without a first line that asks to write above it, as help desks put over what they send."""
-    found = _ABOVE.search(text) if text.lstrip()[:2] in ("##", "--", "==", "__", "**") else None
+    found = _ABOVE.search(text) if text.lstrip()[:2] in _ABOVE_HINTS else None
     return text[found.end() :].lstrip() if found and not text[: found.start()].strip() else text
 
 

@@ -23,8 +23,8 @@ _NOTICE = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _NOTICE_HINTS = (
-    *("onfiden", "ONFIDEN", "isclaimer", "ISCLAIMER", "environment", "rivileged", "intended", "information"),
-    *("vertrau", "vertrou", "riservat"),
+    *("onfiden", "ONFIDEN", "isclaimer", "ISCLAIMER", "before printing", "rivileged", "intended", " NOTICE", " notice"),
+    *("information in this", "contained in this", "ertraulich", "ertrouw", "riservat"),
 )
 _SIGN_OFF = (
     r"(?:(?:with |my |many )?(?:best|kind|kindest|warm|warmest) (?:regards|wishes)|regards|best|all the best|cheers"
@@ -55,7 +55,7 @@ _MOST_LINES = 9
 
 def cut_signature(text: str) -> str:
     """Cut what follows `-- `, legal notices, and lines such as "Sent from my phone". Expects `\\n` line ends."""
-    if "--" in text:
+    if "\n--" in text or text.startswith("--"):
         text = _DELIMITED.sub("", text)
     if any(hint in text for hint in _DEVICE_HINTS):
         text = _DEVICE.sub("", text)

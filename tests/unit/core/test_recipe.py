@@ -55,6 +55,10 @@ def test_recipe_cannot_be_changed() -> None:
         ("data.sources=[{path: a, colums: {}}]", "unknown field data.sources.0.colums, did you mean columns?"),
         ("serving.zzz=1", "unknown field serving.zzz, allowed: host, max_new_tokens, port, queue"),
         ("data.sources=[{format: text}]", "data.sources.0: exactly one of path, query and hub must be given"),
+        (
+            "data.sources=[{path: a, thread_by: id, format: text}]",
+            "data.sources.0: thread_by makes records of format comment_rows",
+        ),
         ("data.sources=[{path: a, hub: b/c}]", "data.sources.0: exactly one of path, query and hub must be given"),
         ("data.sources=[{query: SELECT 1}]", "data.sources.0: query and database belong together"),
         ("data.sources=[{path: a, split: train}]", "data.sources.0: split is for a data set of the Hub"),

@@ -148,3 +148,45 @@ def test_a_record_that_lacks_some_fields_is_not_taken_for_another_shape() -> Non
     layout = resolve(full, {**full, "reply": ""})
     assert layout.shown == "prompt_completion"
     assert layout.read({**full, "reply": ""}) == Dropped(("missing value: completion is empty",))
+
+
+COMMENTS = [{"author_id": 1, "body": "Q", "public": True}, {"author_id": 2, "body": "A", "public": True}]
+
+
+@pytest.mark.parametrize(
+    ("sample", "name"),
+    [
+        ({"id": 7, "subject": "S", "comments": COMMENTS, "messages": TURNS}, "zendesk"),
+        ({"id": 7, "comments": "great", "text": "words"}, "text"),
+        ({"id": 7, "source": {"author": {"type": "user"}, "body": "Q"}, "conversation_parts": {}}, "intercom"),
+        ({"id": 7, "source": "import", "question": "Q", "answer": "A"}, "question_answer"),
+        ({"id": 7, "description_text": "Q", "status": 2, "conversations": []}, "freshdesk"),
+        ({"id": 7, "conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]}, "sharegpt"),
+        ({"mails": [{"side": "agent", "body": "A"}], "subject": "S"}, "mail_thread"),
+        ({"mails": ["a"], "text": "words"}, "text"),
+        ({"comment": "words", "category": "x"}, "labelled"),
+    ],
+)
+def test_exports_of_help_desks_are_told_from_plain_files(sample: dict[str, object], name: str) -> None:
+    assert resolve(sample).format == name
+
+
+def test_gathered_rows_are_comments_by_the_names_of_their_columns() -> None:
+    sample: dict[str, object] = {
+        "Fall": "F-1",
+        "Wer": ["kunde", "agent"],
+        "Text": ["Q", "A"],
+        "customer_id": ["C", "C"],
+    }
+    layout = resolve(sample, thread_by="Fall", columns={"comment": "Text", "author": "Wer"})
+    assert layout.shown == "comment_rows"
+    assert layout.columns["ticket_id"] == "Fall"
+    assert layout.groups(sample, GROUP_BY) == (("customer_id", "C"),)
+    with pytest.raises(SourceError, match=r"t\.csv: format comment_rows needs comment \(name them under columns; "):
+        resolve({"Fall": "F-1", "x": ["Q"]}, thread_by="Fall")
+
+
+def test_tickets_and_plain_records_may_be_mixed() -> None:
+    ticket: dict[str, object] = {"id": 7, "comments": COMMENTS}
+    layout = resolve(ticket, {"question": "Q", "answer": "A"})
+    assert layout.shown == "zendesk + question_answer"

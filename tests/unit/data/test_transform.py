@@ -62,3 +62,17 @@ def test_equal_texts_of_two_records_are_two_rows() -> None:
     outcome = transform_record(ORIGIN, 0, raw(q="one two", a="three four"), None, RULES)
     assert outcome.row is not None
     assert row_id(outcome.row) != row_id(replace(outcome.row, origin=Origin("t.csv", 4)))
+
+
+def test_what_a_format_knows_of_a_conversation_goes_with_its_row() -> None:
+    layout = Layout("zendesk", {name: name for name in ("id", "comments", "status", "requester_id", "customer_id")})
+    rules = replace(RULES, layouts=[layout], group_by=("conversation_id", "customer_id"))
+    comments = [{"author_id": 1, "body": "Where is my chair?"}, {"author_id": 2, "body": "On its way to you."}]
+    ticket = {"id": 7, "status": "open", "requester_id": 1, "comments": comments}
+    row = transform_record(ORIGIN, 0, raw(**ticket), None, rules).row
+    assert row is not None
+    assert row.groups == ("conversation_id=7", "customer_id=1")
+    assert row.flags == ("unresolved: the ticket is open",)
+    row = transform_record(ORIGIN, 0, raw(**ticket, customer_id="C7"), None, rules).row
+    assert row is not None
+    assert row.groups == ("conversation_id=7", "customer_id=C7")

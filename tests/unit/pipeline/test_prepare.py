@@ -100,3 +100,28 @@ def test_a_query_is_a_source_like_any_other(prepared_shop, monkeypatch):
             assert find_dataset(project, base).id == made.dataset
             assert luthier.prepare(project).files[0][2] == 30
             assert find_dataset(project, base).id != made.dataset
+
+
+def test_each_thread_of_a_help_desk_is_one_record(prepared_shop):
+    comments = ["ticket,role,comment"]
+    for number in range(30):
+        comments.append(f"{number},end-user,Where is parcel number {number} of mine please?")
+    for number in range(0, 30, 2):
+        comments.append(f"{number},agent,Parcel {number} is at depot {number * 7} since Monday.")
+    (prepared_shop / "comments.csv").write_text("\n".join(comments), encoding="utf-8")
+    mail = "From {0} Mon Feb  3 09:00:00 2025\nFrom: {0}\nTo: {1}\nSubject: {2}Lamp {3}\n\n{4}\n\n"
+    mails = "".join(
+        mail.format(f"c{n}@mail.example", "help@birch.example", "", n, f"Does lamp number {n} dim or not?")
+        + mail.format("help@birch.example", f"c{n}@mail.example", "Re: ", n, f"Lamp {n} dims down to {n} percent.")
+        for n in range(20)
+    )
+    (prepared_shop / "support.mbox").write_text(mails, encoding="utf-8")
+    sources = "data.sources=[{path: comments.csv, thread_by: ticket}, {path: support.mbox}]"
+    with luthier.open_project(prepared_shop, overrides=[sources, "data.clean.near_duplicates=null"]) as project:
+        made = luthier.prepare(project)
+        assert [tuple(counts) for counts in made.files] == [
+            ("comments.csv", "comment_rows", 30, 15, 15),
+            ("support.mbox", "mail_thread", 20, 20, 0),
+        ]
+        assert dict(made.reasons) == {"no assistant turn": 15}
+        assert luthier.prepare(project).dataset == made.dataset
