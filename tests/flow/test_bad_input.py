@@ -71,6 +71,17 @@ def test_a_source_that_cannot_be_read(refused, prepared_shop, name, content, col
     assert refused(prepared_shop, "prepare", *source(name, columns)).startswith(sentence)
 
 
+def test_mails_that_answer_each_other_in_a_circle(command, prepared_shop):
+    head = "From x Mon Feb  3 09:00:00 2025\nFrom: {0}\nTo: {1}\nSubject: {2}\nMessage-ID: <{3}>\nIn-Reply-To: <{4}>\n"
+    mail = head + "\n{5}\n\n"
+    asked = mail.format("ann@mail.example", "help@birch.example", "Chair", 1, 2, "Is the chair made of oak?")
+    answered = mail.format("help@birch.example", "ann@mail.example", "Re: Chair", 2, 1, "The chair is made of ash.")
+    (prepared_shop / "raw" / "support.mbox").write_text(asked + answered)
+    ended = command(prepared_shop, "prepare", *source("support.mbox"))
+    assert ended.code == 0, ended.err
+    assert "1 records read, 1 kept, 0 dropped" in ended.out
+
+
 def test_jsonl_with_a_broken_line_17(refused, prepared_shop):
     chats = prepared_shop / "raw" / "chats.jsonl"
     lines = chats.read_text().splitlines()

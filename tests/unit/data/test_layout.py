@@ -165,6 +165,9 @@ COMMENTS = [{"author_id": 1, "body": "Q", "public": True}, {"author_id": 2, "bod
         ({"mails": [{"side": "agent", "body": "A"}], "subject": "S"}, "mail_thread"),
         ({"mails": ["a"], "text": "words"}, "text"),
         ({"comment": "words", "category": "x"}, "labelled"),
+        ({"text": "words", "comment": ["a", "b"]}, "text"),
+        ({"description": "Q", "status": "open", "requester_id": 1, "submitter_id": 1}, "zendesk"),
+        ({"description": "Q", "status": "open", "assignee": "x", "prompt": "Q", "reply": "A"}, "prompt_completion"),
     ],
 )
 def test_exports_of_help_desks_are_told_from_plain_files(sample: dict[str, object], name: str) -> None:

@@ -39,10 +39,9 @@ def read_comment_rows(fields: Fields) -> Parsed:
     return as_dialogue(said, ticket)
 
 
-def is_comment_rows(fields: Fields) -> bool:
-    """Whether rows were gathered: the comments are a list of texts."""
-    comments = fields.get("comment")
-    return isinstance(comments, list) and all(comment is None or isinstance(comment, str) for comment in comments)
+def is_comment_rows(_: Fields) -> bool:
+    """Never: rows are gathered where the recipe says so, which names the format too."""
+    return False
 
 
 def _rows(fields: Fields) -> list[Mapping[str, object]]:

@@ -41,12 +41,12 @@ def read_zendesk(fields: Fields) -> Parsed:
 
 
 def is_zendesk(fields: Fields) -> bool:
-    """Whether a record is a ticket: comments with authors and notes, or the people and state that tickets name."""
+    """Whether a record is a ticket: its comments name authors, or it has none but the people and state of a ticket."""
     comments = objects_in(fields.get("comments"))
     if any(("author_id" in comment or "author" in comment) and _BODY_NAMES & comment.keys() for comment in comments):
         return True
-    people = ("requester_id", "submitter_id", "assignee_id", "requester", "submitter", "assignee")
-    return not comments and sum(bool(fields.get(name)) for name in people) > 0 and bool(fields.get("status"))
+    people = (("requester_id", "requester"), ("submitter_id", "submitter"))
+    return not comments and bool(fields.get("status")) and all(any(map(fields.get, names)) for names in people)
 
 
 _BODY_NAMES = frozenset(_BODIES)
