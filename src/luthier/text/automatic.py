@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from luthier.text.hints import holds_any
+
 _LONGEST = 1_500
 """Characters: a longer message is written by somebody, whatever it begins with."""
 _HEAD = 400
@@ -133,19 +135,14 @@ def is_automatic(text: str, subject: str = "") -> bool:
     if len(text) > _LONGEST:
         return False
     head, lowered = text[:_HEAD], text.lower()
-    if _has(lowered, _SAYS_SO_HINTS) and _SAYS_SO.search(text):
+    if holds_any(lowered, _SAYS_SO_HINTS) and _SAYS_SO.search(text):
         return True
-    if _EVENT.match(head) or (_has(lowered, _BOUNCE_HINTS) and _BOUNCE.search(head)):
+    if _EVENT.match(head) or (holds_any(lowered, _BOUNCE_HINTS) and _BOUNCE.search(head)):
         return True
     if "?" in text:
         return False
-    away = _has(lowered, _AWAY_HINTS) and _AWAY.search(head) and _WILL_ANSWER.search(text)
-    return bool(away or (_has(lowered, _RECEIVED_HINTS) and _RECEIVED.search(head) and _PROMISES.search(text)))
-
-
-def _has(lowered: str, hints: tuple[str, ...]) -> bool:
-    """Whether a text in lower case has any of the words without which a costlier search finds nothing."""
-    return any(hint in lowered for hint in hints)
+    away = holds_any(lowered, _AWAY_HINTS) and _AWAY.search(head) and _WILL_ANSWER.search(text)
+    return bool(away or (holds_any(lowered, _RECEIVED_HINTS) and _RECEIVED.search(head) and _PROMISES.search(text)))
 
 
 def has_automatic_headers(headers: Mapping[str, str]) -> bool:
@@ -163,4 +160,4 @@ def has_automatic_headers(headers: Mapping[str, str]) -> bool:
 def cut_added_lines(text: str) -> str:
     """The text without the lines that help desks and mail gates add: ticket numbers, footers, warnings, empty"
     " pictures."""
-    return _ADDED_LINE.sub("", text) if "[" in text or _has(text.lower(), _ADDED_HINTS) else text
+    return _ADDED_LINE.sub("", text) if "[" in text or holds_any(text.lower(), _ADDED_HINTS) else text

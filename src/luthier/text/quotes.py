@@ -2,6 +2,8 @@
 
 import re
 
+from luthier.text.hints import holds_any
+
 _LINES = r"[^\n]{2,200}(?:\n[^\n]{0,200})?"
 _NAMED = r"[^\n]{0,200}(?:\n[^\n]{0,200}>)?"
 _DATED = r"(?=[^\n]*(?:\n[^\n]*)?[\d@])"
@@ -74,11 +76,11 @@ def _quote_start(text: str) -> int:
     starts = []
     if ":" in text:
         starts = [found.start() for hint, header in _REPLY_HEADERS if hint in text and (found := header.search(text))]
-        if any(hint in text for hint in _ABOUT_HINTS) and (found := _HEADER_BLOCK.search(text)):
+        if holds_any(text, _ABOUT_HINTS) and (found := _HEADER_BLOCK.search(text)):
             starts.append(found.start())
     if "---" in text and (found := _ORIGINAL_MESSAGE.search(text)):
         starts.append(found.start())
-    if any(hint in text for hint in _ABOVE_HINTS) and (found := _ABOVE.search(text)):
+    if holds_any(text, _ABOVE_HINTS) and (found := _ABOVE.search(text)):
         starts.append(found.start() if text[: found.start()].strip() else len(text))
     return min(starts, default=len(text))
 

@@ -2,6 +2,8 @@
 
 import re
 
+from luthier.text.hints import holds_any
+
 _DELIMITED = re.compile(r"^--[ \t]*\n(?:[^\n]*(?:\n|\Z)){0,12}\Z", re.MULTILINE)
 _DEVICE = re.compile(
     r"^[ \t]*(?:Sent from (?:my|Yahoo|Mail|Outlook)\b[^\n]{0,60}|Get Outlook for [^\n]{0,60}|Sent with [^\n]{0,60}"
@@ -57,9 +59,9 @@ def cut_signature(text: str) -> str:
     """Cut what follows `-- `, legal notices, and lines such as "Sent from my phone". Expects `\\n` line ends."""
     if "\n--" in text or text.startswith("--"):
         text = _DELIMITED.sub("", text)
-    if any(hint in text for hint in _DEVICE_HINTS):
+    if holds_any(text, _DEVICE_HINTS):
         text = _DEVICE.sub("", text)
-    if any(hint in text for hint in _NOTICE_HINTS) and (found := _NOTICE.search(text)):
+    if holds_any(text, _NOTICE_HINTS) and (found := _NOTICE.search(text)):
         text = text[: found.start()]
     return text
 

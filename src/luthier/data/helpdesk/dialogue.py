@@ -75,7 +75,7 @@ def in_order(items: Sequence[Item], when: Callable[[Item], object]) -> list[Item
 def identity(value: object) -> str:
     """An id as text: itself, or that of an object with `id`; empty where there is none."""
     found = value.get("id") if isinstance(value, dict) else value
-    return text_of(found)
+    return str(found) if type(found) is int else text_of(found)
 
 
 def inner(fields: Fields, *path: str) -> object:
@@ -93,16 +93,20 @@ def richest(comment: Fields, *names: str) -> str:
 
 def is_true(value: object) -> bool:
     """Whether a flag is set, as JSON or a CSV has it."""
-    return value is True or text_of(value).lower() in ("true", "yes", "1", "t", "y")
+    if isinstance(value, bool) or value is None:
+        return value is True
+    return text_of(value).lower() in ("true", "yes", "1", "t", "y")
 
 
 def is_false(value: object) -> bool:
     """Whether a flag is there and not set."""
-    return value is False or text_of(value).lower() in ("false", "no", "0", "f", "n")
+    if isinstance(value, bool) or value is None:
+        return value is False
+    return text_of(value).lower() in ("false", "no", "0", "f", "n")
 
 
 def _with_subject(subject: str, body: str) -> str:
-    shown = bare_subject(mail_text(subject))
+    shown = bare_subject(subject)
     known, said = _compared(shown), _compared(body)
     cut_off = shown.endswith(("...", "…"))
     if not known.strip() or known in said or (cut_off and said.startswith(known.rstrip())):
