@@ -12,7 +12,9 @@ from luthier.sources.encoding import open_text
 from luthier.sources.json_text import JsonText, Skipped, decode
 from luthier.sources.records import Record, as_record
 
-_TURN_KEYS = frozenset({"role", "from", "speaker", "author_id", "incoming"})
+_TURN_KEYS = frozenset({"role", "from", "speaker"})
+_COMMENT_KEYS = (frozenset({"author_id", "public"}), frozenset({"incoming", "private"}))
+"""What comments in a ticket have, in the words of two help desks."""
 _RECORDS_KEY = "data"
 _TICKET_KEYS = ("tickets", "conversations")
 """Arrays of records of help desks, which exports put beside others, such as the users in them."""
@@ -113,12 +115,16 @@ class _Array:
     records: bool = False
     """Some element is an object."""
     turns: bool = True
-    """Every element is an object that names a speaker."""
+    """Every element is an object that names a speaker, or a comment in a ticket."""
 
     def add(self, element: object) -> None:
         self.filled = True
         self.records |= isinstance(element, dict | Skipped)
-        self.turns &= isinstance(element, dict) and not _TURN_KEYS.isdisjoint(element)
+        self.turns &= isinstance(element, dict) and _is_said(element)
+
+
+def _is_said(element: Mapping[str, object]) -> bool:
+    return not _TURN_KEYS.isdisjoint(element) or any(keys <= element.keys() for keys in _COMMENT_KEYS)
 
 
 def _read_object(path: Path, name: str) -> Iterator[Record]:

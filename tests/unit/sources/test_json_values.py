@@ -109,6 +109,11 @@ def test_tickets_with_the_users_who_wrote_in_them(tmp_path: Path) -> None:
 
 
 def test_a_single_ticket_is_one_record(tmp_path: Path) -> None:
-    ticket = {"id": 7, "custom_fields": [{"id": 1, "value": "x"}], "comments": [{"author_id": 1, "body": "hi"}]}
+    ticket = {"id": 7, "custom_fields": [{"id": 1, "value": "x"}], "comments": [{"author_id": 1, "public": True}]}
     (record,) = json_records(tmp_path, json.dumps(ticket))
     assert record.fields == ticket
+
+
+def test_posts_are_records_whoever_wrote_them(tmp_path: Path) -> None:
+    posts = [{"author_id": 1, "text": "hi"}, {"author_id": 2, "text": "hello"}]
+    assert [record.fields for record in json_records(tmp_path, json.dumps({"posts": posts}))] == posts
