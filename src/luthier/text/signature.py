@@ -4,7 +4,7 @@ import re
 
 from luthier.text.hints import holds_any
 
-_DELIMITED = re.compile(r"^--[ \t]*\n(?:[^\n]*(?:\n|\Z)){0,12}\Z", re.MULTILINE)
+_DELIMITED = re.compile(r"^(?:--|—)[ \t]*\n(?:[^\n]*(?:\n|\Z)){0,12}\Z", re.MULTILINE)
 _DEVICE = re.compile(
     r"^[ \t]*(?:Sent from (?:my|Yahoo|Mail|Outlook)\b[^\n]{0,60}|Get Outlook for [^\n]{0,60}|Sent with [^\n]{0,60}"
     r"|Sent via [^\n]{0,40}|Von meinem [^\n]{0,40} gesendet|Gesendet (?:von|mit) [^\n]{0,60}"
@@ -30,10 +30,10 @@ _NOTICE_HINTS = (
 )
 _SIGN_OFF = (
     r"(?:(?:with |my |many )?(?:best|kind|kindest|warm|warmest) (?:regards|wishes)|regards|best|all the best|cheers"
-    r"|yours (?:sincerely|truly|faithfully)|sincerely(?: yours)?|respectfully|take care|warmly"
+    r"|yours(?: sincerely| truly| faithfully)?|sincerely(?: yours)?|respectfully|take care|warmly"
     r"|(?:mit )?(?:freundlichen|besten|herzlichen|lieben|vielen) gr(?:ü|ue)(?:ß|ss)en|(?:viele|liebe|beste"
     r"|herzliche|schöne)"
-    r" gr(?:ü|ue)(?:ß|ss)e|freundliche grüsse|mfg|lg|vg"
+    r" gr(?:ü|ue)(?:ß|ss)e|freundliche grüsse|gr(?:u|ü)(?:ß|ss)e?|mfg|lg|vg"
     r"|cordialement|bien cordialement|bien à vous|sincères salutations|meilleures salutations|salutations distinguées"
     r"|(?:un )?(?:cordial )?saludos?(?: cordiales)?|atentamente|un abrazo"
     r"|(?:met )?(?:vriendelijke|hartelijke) groet(?:en)?|groet(?:en|jes)?|mvg"
@@ -43,10 +43,13 @@ _THANKS = (
     r"(?:(?:many |much )?thanks(?: again| a lot| in advance)?|thank you(?: very much| in advance)?|danke|merci|gracias)"
 )
 _ENDS_WORDS = re.compile(
-    rf"[ \t]*(?:{_SIGN_OFF}|{_THANKS} (?:and|und|et|y) {_SIGN_OFF})[ \t]*[,.!]?[ \t]*", re.IGNORECASE
+    rf"[ \t*_]*(?:{_THANKS} (?:and|und|et|y) )?{_SIGN_OFF}(?: aus [\w-]+| ?/ ?{_SIGN_OFF})?[ \t]*[,.!]?[ \t*_]*",
+    re.IGNORECASE,
 )
-_THANKS_LINE = re.compile(rf"[ \t]*{_THANKS}[ \t]*[,!]?[ \t]*", re.IGNORECASE)
-_INLINE = re.compile(rf"[ \t]*(?i:{_SIGN_OFF})[ \t]*[,.!][ \t]+(?:[A-ZÀ-Þ][\w'’.-]*[ \t]*){{1,3}}[.,]?[ \t]*")
+_THANKS_LINE = re.compile(rf"[ \t*_]*{_THANKS}[ \t]*[,.!]?[ \t*_]*", re.IGNORECASE)
+_INLINE = re.compile(
+    rf"[ \t]*(?:(?i:{_SIGN_OFF})[ \t]*[,.!]|LG|VG|MfG)[ \t]+(?:[A-ZÀ-Þ][\w'’.-]*[ \t]*){{1,3}}[.,]?[ \t]*"
+)
 _NAME_WORD = r"(?:[A-ZÀ-Þ][\w'’.-]*|van|von|de|der|la|y)"
 _NAME = re.compile(rf"[ \t]*[-–~*]?[ \t]*{_NAME_WORD}(?:[ \t]+{_NAME_WORD}){{0,4}}[,.]?[ \t]*\*?")
 _POSTSCRIPT = re.compile(r"[ \t]*P\.? ?S\b", re.IGNORECASE)
@@ -57,7 +60,7 @@ _MOST_LINES = 9
 
 def cut_signature(text: str) -> str:
     """Cut what follows `-- `, legal notices, and lines such as "Sent from my phone". Expects `\\n` line ends."""
-    if "\n--" in text or text.startswith("--"):
+    if "\n--" in text or "\n—" in text or text.startswith(("--", "—")):
         text = _DELIMITED.sub("", text)
     if holds_any(text, _DEVICE_HINTS):
         text = _DEVICE.sub("", text)
@@ -91,9 +94,14 @@ def _signature_end(lines: list[str], place: int) -> int | None:
         return None
     end = next((number for number in range(place + 1, len(lines)) if _POSTSCRIPT.match(lines[number])), len(lines))
     below = [each for each in lines[place + 1 : end] if each.strip()]
-    if thanks and (not below or not _NAME.fullmatch(below[0])):
+    if thanks and not (below and (_NAME.fullmatch(below[0]) or _is_small_name(line, below))):
         return None
     return end if len(below) <= _MOST_LINES and not any(map(_is_sentence, below)) else None
+
+
+def _is_small_name(line: str, below: list[str]) -> bool:
+    """Whether a comma and a single word end the mail: "thanks,", and below it "ann"."""
+    return line.rstrip().endswith(",") and len(below) == 1 and below[0].strip().isalpha()
 
 
 def _is_sentence(line: str) -> bool:

@@ -9,6 +9,7 @@ from luthier.text.signature import cut_sign_off, cut_signature
     "tail",
     [
         "\n\n-- \nAnn Reed\nBuyer",
+        "\n\n—\nBirch Support",
         "\n\nSent from my iPhone",
         "\n\nVon meinem iPhone gesendet",
         "\n\nEnvoyé de mon iPhone",
@@ -51,6 +52,14 @@ def test_words_stay(text: str) -> None:
         "Cordiali saluti\nUgo",
         "Atenciosamente,\nRui",
         "Cheers!\nMo",
+        "Thank you.\nAnn Reed",
+        "thanks,\nann",
+        "Thanks\n\nAnn Reed\nCEO | Reed Ltd",
+        "Liebe Grüße aus Köln\nJana",
+        "LG Jana",
+        "Gruß\nJana",
+        "Mit freundlichen Grüßen / Kind regards\nJana Moor",
+        "*Best regards,*\n*Tom*",
     ],
 )
 def test_sign_offs_go(tail: str) -> None:
@@ -61,6 +70,7 @@ def test_sign_offs_go(tail: str) -> None:
     "text",
     [
         "It is oak.\n\nThanks",
+        "It is oak.\n\nThanks\nperfect",
         "It is oak.\n\nBest Price Guarantee",
         "It is oak.\n\nBest regards,\nI will come back to you on Monday with the offer that we spoke of.",
         "Best regards,\nJane",
