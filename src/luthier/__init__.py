@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from luthier.pipeline.registry import lineage, list_artefacts, remove_artefact, remove_garbage, show_artefact
     from luthier.pipeline.release import promote
     from luthier.pipeline.serve import background_server, serve
+    from luthier.pipeline.tokenizer import extend_vocabulary, report_fertility, train_tokenizer
     from luthier.pipeline.train import train
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "dropped_records",
     "evaluate",
     "export_dataset",
+    "extend_vocabulary",
     "init",
     "lineage",
     "list_artefacts",
@@ -53,10 +55,12 @@ __all__ = [
     "promote",
     "remove_artefact",
     "remove_garbage",
+    "report_fertility",
     "serve",
     "show_artefact",
     "show_rows",
     "train",
+    "train_tokenizer",
 ]
 
 _HOMES = {
@@ -67,6 +71,7 @@ _HOMES = {
     "dropped_records": "datasets",
     "evaluate": "evaluate",
     "export_dataset": "datasets",
+    "extend_vocabulary": "tokenizer",
     "init": "init",
     "lineage": "registry",
     "list_artefacts": "registry",
@@ -78,10 +83,12 @@ _HOMES = {
     "promote": "release",
     "remove_artefact": "registry",
     "remove_garbage": "registry",
+    "report_fertility": "tokenizer",
     "serve": "serve",
     "show_artefact": "registry",
     "show_rows": "datasets",
     "train": "train",
+    "train_tokenizer": "tokenizer",
 }
 
 
