@@ -78,13 +78,9 @@ def extend(
     if as_json:
         print_json(extended.to_json())
         return
-    rows = [
-        (word.word, word.occurrences, len(word.pieces), word.saved)
-        for word in sorted(extended.words, key=lambda word: -word.saved)[:SHOWN_WORDS]
-    ]
-    print_table(("new token", "occurrences", "tokens so far", "tokens saved"), rows)
-    if len(extended.words) > SHOWN_WORDS:
-        print(f"and {len(extended.words) - SHOWN_WORDS:,} more")
+    print_table(("new word", "occurrences", "tokens saved"), extended.saved_by_word[:SHOWN_WORDS])
+    if (more := len(extended.saved_by_word) - SHOWN_WORDS) > 0:
+        print(f"and {more:,} more")
     print()
     _print(extended.report)
     print(f"\nThe model lies in {extended.path}. To start from it, set in luthier.yaml: model.base: {extended.base}")

@@ -1,5 +1,6 @@
 """`luthier tokenizer`: how well a tokenizer fits the rows, one of one's own, and words of the domain for the base's."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,16 @@ class ExtendedVocabulary:
     base: str
     words: tuple[DomainWord, ...]
     report: FertilityReport
+
+    @property
+    def saved_by_word(self) -> list[tuple[str, int, int]]:
+        """Each word with its occurrences and the tokens saved, with and without a space before it taken together."""
+        occurrences: Counter[str] = Counter()
+        saved: Counter[str] = Counter()
+        for word in self.words:
+            occurrences[word.word] += word.occurrences
+            saved[word.word] += word.saved
+        return [(word, occurrences[word], count) for word, count in saved.most_common()]
 
     def to_json(self) -> dict[str, Any]:
         words = [word.to_json() for word in self.words]

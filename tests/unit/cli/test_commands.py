@@ -160,3 +160,24 @@ def test_promote_says_why_it_refuses(command, evaluated_shop, verdict):
         f"luthier: the verdict on {run} is {verdict}: Worse beyond chance. "
         "(a better run, or --force with a reason, which is recorded)\n"
     )
+
+
+def test_tokenizer_commands_print_tables(command, prepared_shop):
+    report = command(prepared_shop, "tokenizer", "report")
+    assert re.search(r"^tiny-llama  320 +[\d,]+ +\d\.\d\d +\d\.\d\d +\d+\.\d%$", report.out, re.MULTILINE)
+    assert "\nWords that tiny-llama splits at the highest cost:\n\nword " in report.out
+    trained = command(prepared_shop, "tokenizer", "train", "--kind", "unigram", "--size", "300", "-o", "mine")
+    assert re.search(r"^mine        300 ", trained.out, re.MULTILINE)
+    assert trained.out.endswith("It lies in mine; transformers' AutoTokenizer loads it.\n")
+    assert "Words that mine splits" in command(prepared_shop, "tokenizer", "report", "--tokenizer", "mine").out
+
+
+def test_tokenizer_extend_lists_words_and_says_what_comes_next(command, prepared_shop):
+    extended = command(prepared_shop, "tokenizer", "extend", "--words", "15", "-o", "models/words")
+    table, _, rest = extended.out.partition("\n\n")
+    assert table.startswith("new word ")
+    savings = [int(line.split()[-1]) for line in table.splitlines()[1:11]]
+    assert savings == sorted(savings, reverse=True)
+    assert rest.endswith("set in luthier.yaml: model.base: models/words\n")
+    again = command(prepared_shop, "tokenizer", "extend", "--words", "15", "-o", "models/words")
+    assert (again.code, again.err) == (1, "luthier: models/words: there is something already (a new folder)\n")
