@@ -19,7 +19,7 @@ from luthier.core.errors import GateRefused, LuthierError
 if TYPE_CHECKING:
     from luthier.pipeline.chat import open_chat
     from luthier.pipeline.check import check
-    from luthier.pipeline.datasets import diff, dropped_records, export_dataset, show_rows
+    from luthier.pipeline.datasets import dataset_stats, diff, dropped_records, export_dataset, show_rows
     from luthier.pipeline.demo import demo
     from luthier.pipeline.evaluate import evaluate
     from luthier.pipeline.init import init
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from luthier.pipeline.release import promote
     from luthier.pipeline.serve import background_server, serve
     from luthier.pipeline.tokenizer import extend_vocabulary, report_fertility, train_tokenizer
+    from luthier.pipeline.tokens import show_tokens
     from luthier.pipeline.train import train
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "LuthierError",
     "background_server",
     "check",
+    "dataset_stats",
     "demo",
     "diff",
     "dropped_records",
@@ -59,6 +61,7 @@ __all__ = [
     "serve",
     "show_artefact",
     "show_rows",
+    "show_tokens",
     "train",
     "train_tokenizer",
 ]
@@ -66,6 +69,7 @@ __all__ = [
 _HOMES = {
     "background_server": "serve",
     "check": "check",
+    "dataset_stats": "datasets",
     "demo": "demo",
     "diff": "datasets",
     "dropped_records": "datasets",
@@ -87,6 +91,7 @@ _HOMES = {
     "serve": "serve",
     "show_artefact": "registry",
     "show_rows": "datasets",
+    "show_tokens": "tokens",
     "train": "train",
     "train_tokenizer": "tokenizer",
 }
