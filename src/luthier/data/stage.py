@@ -47,8 +47,8 @@ _FEW_RECORDS = 4_000
 @dataclass(frozen=True, slots=True)
 class TokenCounter:
     """`tokens_over(row, limit)` is how many tokens a row has if these are more than `limit`, else None; it raises
-    TemplateError for a row that cannot be rendered. `measure` gives the tokens of a row that can, and how many of them
-    are targets. `name` tells counters apart whose results differ."""
+    TemplateError for a row that cannot be rendered, or that fits and cannot be trained. `measure` gives the tokens of a
+    row that can, and how many of them are targets. `name` tells counters apart whose results differ."""
 
     name: str
     tokens_over: Callable[[Row, int], int | None]
@@ -70,16 +70,19 @@ class LengthLimit:
             if count is None:
                 return row
             shorter = shorten(row, self._fits) if self.policy == "truncate" else None
-            if shorter is None:
+            if shorter is None or self.counter.tokens_over(shorter, self.max_length) is not None:
                 return dropped("too long", f"{count} tokens, at most {self.max_length}")
-            left, _ = self.counter.measure(shorter)
+            left = self._count(shorter)
         except TemplateError as error:
             return dropped("template", str(error))
         flags = (*shorter.flags, f"shortened: {count:,} tokens to {left:,}")
         return replace(shorter, id=row_id(shorter), flags=flags)
 
     def _fits(self, row: Row) -> bool:
-        return self.counter.tokens_over(row, self.max_length) is None
+        return self._count(row) <= self.max_length
+
+    def _count(self, row: Row) -> int:
+        return self.counter.tokens_over(row, 0) or 0
 
 
 class RecordTransform:

@@ -102,11 +102,17 @@ class ChatTemplate:
     def tokens_over(self, row: Row, limit: int) -> int | None:
         """How many tokens `encode` gives if they are more than `limit`; None where the row fits.
 
-        Raises TemplateError as `encode` does. A row whose text has fewer than half as many bytes as tokens are allowed
-        is not counted: a token stands for one byte or more, and templates do not say things thrice.
+        Raises TemplateError as `encode` does for a row that fits; of one that does not, only that it can be rendered is
+        known. A row whose text has fewer than half as many bytes as tokens are allowed is not counted: a token stands
+        for one byte or more, and templates do not say things thrice.
         """
-        if row.messages and not row.tools and 2 * self._bytes(row.messages) <= limit:
+        letters = sum(len(message["content"]) for message in row.messages)
+        if row.messages and not row.tools and 2 * letters <= limit and 2 * self._bytes(row.messages) <= limit:
             return None
+        if row.messages:  # `encode` reads the conversation anew for each answer in it
+            count = len(self._ids(self.render(row.messages, tools=row.tools)))
+            if count > limit:
+                return count
         count = len(self.encode(row))
         return count if count > limit else None
 
