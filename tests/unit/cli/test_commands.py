@@ -19,7 +19,7 @@ def test_init_says_what_comes_next(command, tmp_path):
 def test_prepare_prints_files_and_reasons(command, prepared_shop):
     ended = command(prepared_shop, "prepare")
     assert re.match(r"dataset-[0-9a-f]{12}: 54 records read, 52 kept, 2 dropped\nrows: \d+ train, ", ended.out)
-    assert re.search(r"raw/tickets.csv +prompt_completion +4 +2 +2\n", ended.out)
+    assert re.search(r"raw/tickets.csv +question_answer +4 +2 +2\n", ended.out)
     assert "exact duplicate  1\n" in ended.out
     assert "read raw/handbook.md: 2 records\n" in ended.err
 
