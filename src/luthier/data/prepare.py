@@ -66,7 +66,7 @@ def prepare(
     with scratch_folder(folder_for("any").parent, digest) as scratch:
         manifest = write_shards(paths, scratch / "shards", progress)
         layouts = _layouts(data, manifest)
-        limit = LengthLimit(data.max_length, purpose.counter)
+        limit = LengthLimit(data.max_length, purpose.counter, data.over_length)
         with running_on(data.engine):
             stage = stage_records(manifest, _rules(data, layouts, purpose.task), limit, scratch / "staged", progress)
         verdicts = _judge(stage, data, scratch, progress)
