@@ -23,6 +23,14 @@ Exit codes: 0 done; 1 an error that is yours to mend, said in one sentence on st
 standard output holds one JSON object and nothing else; its fields below are stable, more may be added.
 """
 
+TOKENIZERS = {
+    "dataset": "whose training rows were read",
+    "base": "the base model's tokenizer: `name`, `vocabulary`, `texts`, `words`, `tokens`, `tokens_per_word`, "
+    "`characters_per_token`, `split_share`, and of words that cost most tokens by being split, `most_split`, each its "
+    "`word`, `occurrences`, `tokens_each`",
+    "other": "the same of the tokenizer that was named or made, or null",
+}
+
 JSON_FIELDS: dict[str, dict[str, str]] = {
     "demo": {
         "base": "`facts`: share of golden questions that the base model answered with every fact",
@@ -49,10 +57,37 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "reasons": "records dropped for each kind of reason; a record may have several",
         "redactions": "masked e-mail addresses, phone numbers and cards, by kind",
     },
+    "data stats": {
+        "dataset": "id",
+        "read": "source records",
+        "kept": "those that gave a row",
+        "dropped": "those that did not",
+        "splits": "rows in `train`, `validation`, `test`",
+        "kinds": "rows by what they are",
+        "words": "lengths by split: `bars`, pairs of a range and its rows, and `longest`",
+        "tokens": "the same in tokens, of `rows` that were looked at, with `mean` and `mean_targets`",
+        "labels": "rows of each class by split",
+        "flags": "rows by kind of remark",
+        "languages": "rows that were looked at, by ISO 639-1 code",
+        "topics": "the largest first: `terms` that tell it from others, `texts`",
+        "verdict": "is it enough, clean, balanced: `question`, `answer` (yes, partly, no), `why`",
+    },
     "data diff": {
         "same": "records of which both made equal rows in the same split, or dropped for the same kinds of reasons",
         "counts": "the other records, by what became of them",
         "examples": "up to ten of each: `file`, `row`, `what`",
+    },
+    "tokenizer train": {
+        "path": "folder of the tokenizer",
+        **TOKENIZERS,
+    },
+    "tokenizer report": TOKENIZERS,
+    "tokenizer extend": {
+        "path": "folder of the model",
+        "model_base": "how the recipe's `model.base` names it",
+        "words": "new tokens: `word`, `occurrences`, `pieces` so far, `tokens_saved`; with and without a space before "
+        "it a word is two",
+        **TOKENIZERS,
     },
     "check": {
         "verdict": "pass, warn or fail",

@@ -19,7 +19,7 @@ from luthier.core.errors import GateRefused, LuthierError
 if TYPE_CHECKING:
     from luthier.pipeline.chat import open_chat
     from luthier.pipeline.check import check
-    from luthier.pipeline.datasets import diff, dropped_records, export_dataset, show_rows
+    from luthier.pipeline.datasets import dataset_stats, diff, dropped_records, export_dataset, show_rows
     from luthier.pipeline.demo import demo
     from luthier.pipeline.evaluate import evaluate
     from luthier.pipeline.init import init
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from luthier.pipeline.registry import lineage, list_artefacts, remove_artefact, remove_garbage, show_artefact
     from luthier.pipeline.release import promote
     from luthier.pipeline.serve import background_server, serve
+    from luthier.pipeline.tokenizer import extend_vocabulary, report_fertility, train_tokenizer
+    from luthier.pipeline.tokens import show_tokens
     from luthier.pipeline.train import train
 
 __all__ = [
@@ -37,11 +39,13 @@ __all__ = [
     "LuthierError",
     "background_server",
     "check",
+    "dataset_stats",
     "demo",
     "diff",
     "dropped_records",
     "evaluate",
     "export_dataset",
+    "extend_vocabulary",
     "init",
     "lineage",
     "list_artefacts",
@@ -53,20 +57,25 @@ __all__ = [
     "promote",
     "remove_artefact",
     "remove_garbage",
+    "report_fertility",
     "serve",
     "show_artefact",
     "show_rows",
+    "show_tokens",
     "train",
+    "train_tokenizer",
 ]
 
 _HOMES = {
     "background_server": "serve",
     "check": "check",
+    "dataset_stats": "datasets",
     "demo": "demo",
     "diff": "datasets",
     "dropped_records": "datasets",
     "evaluate": "evaluate",
     "export_dataset": "datasets",
+    "extend_vocabulary": "tokenizer",
     "init": "init",
     "lineage": "registry",
     "list_artefacts": "registry",
@@ -78,10 +87,13 @@ _HOMES = {
     "promote": "release",
     "remove_artefact": "registry",
     "remove_garbage": "registry",
+    "report_fertility": "tokenizer",
     "serve": "serve",
     "show_artefact": "registry",
     "show_rows": "datasets",
+    "show_tokens": "tokens",
     "train": "train",
+    "train_tokenizer": "tokenizer",
 }
 
 

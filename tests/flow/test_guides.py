@@ -82,13 +82,32 @@ def test_preparing_data(command, tiny_model_folder, tmp_path, monkeypatch):
     recipe["data"]["max_length"] = 8192  # the tiny tokenizer makes several tokens of a word
     (shop / "luthier.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     commands = list(shown_after(page, "text", since=SAMPLE_DATA))
-    assert len(commands) == 6
+    assert len(commands) == 8
     ids: dict[str, str] = {}
     for code, shown in commands:
         ended = command(shop, *arguments(code, ids))
         assert ended.code == (1 if shown.startswith("luthier: ") else 0), ended.err
         assert_shown(shown, ended.err if ended.code else ended.out)
         ids.setdefault("dataset", next((shop / ".luthier" / "datasets").iterdir()).name)
+
+
+def test_tokenizers(command, prepared_shop):
+    """The figures of the guide are those of the real base model; the shape of what is printed is the same."""
+    [words] = [code for language, code in blocks("guides/tokenizers.md") if language == "txt"]
+    (prepared_shop / "words.txt").write_text(words, encoding="utf-8")
+    commands = list(shown_after("guides/tokenizers.md", "text"))
+    assert len(commands) == 4
+    for code, shown in commands:
+        ended = command(prepared_shop, *arguments(code, {}))
+        assert ended.code == 0, ended.err
+        printed = ended.out.splitlines()
+        tables = [line.split() for line in shown.splitlines() if line.startswith(("tokenizer ", "word ", "new word "))]
+        assert tables
+        assert all(header in [line.split() for line in printed] for header in tables)
+    recipe = yaml.safe_load((prepared_shop / "luthier.yaml").read_text(encoding="utf-8"))
+    [settings] = [yaml.safe_load(code) for language, code in blocks("guides/tokenizers.md") if language == "yaml"]
+    (prepared_shop / "luthier.yaml").write_text(yaml.safe_dump(recipe | settings), encoding="utf-8")
+    assert command(prepared_shop, "prepare").code == 0
 
 
 def test_training_and_evaluating(command, evaluated_shop):

@@ -1,16 +1,23 @@
 """`luthier data`."""
 
 import json
+from collections.abc import Sequence
 from enum import StrEnum
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
 
 import luthier
 from luthier.cli.console import print_json, print_table
 from luthier.cli.options import AsJson, help_without_command, open_here
+
+if TYPE_CHECKING:
+    from luthier.models.token_view import Run
 
 app = typer.Typer(help="Look into a dataset.", callback=help_without_command, invoke_without_command=True)
 Reference = Annotated[str | None, typer.Argument(help="A dataset; the latest if none is named.")]
@@ -37,6 +44,56 @@ def show(
             print(f"{message['role']}: {message['content']}")
         if not row.messages:
             print(row.text)
+
+
+@app.command()
+def tokens(
+    dataset: Reference = None,
+    split: Annotated[SplitName, typer.Option(help="Which rows.")] = SplitName.train,
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 3,
+    row: Annotated[str | None, typer.Option(help="Only the row with this id, in whatever split.")] = None,
+) -> None:
+    """Print rows as the model reads them, the tokens that it learns to write marked."""
+    with open_here() as project:
+        rows = luthier.show_tokens(project, dataset, split.value, limit, row)
+    console = Console(highlight=False)
+    coloured = console.color_system is not None and not console.no_color
+    print(f"What the model learns to write is {'green' if coloured else 'between ⟦ and ⟧'}.")
+    for read in rows:
+        origin, counts = read.row.origin, f"{len(read.tokens):,} tokens, {read.tokens.target_tokens:,} targets"
+        print(f"--- {read.row.id}  {origin.file} row {origin.row}: {counts}")
+        if coloured:
+            console.print(_coloured(read.runs), soft_wrap=True)
+        else:
+            print(_marked(read.runs))
+
+
+@app.command()
+def stats(dataset: Reference = None, as_json: AsJson = False) -> None:
+    """Print the figures of the report: rows, lengths, languages, topics, verdict."""
+    with open_here() as project:
+        found = luthier.dataset_stats(project, dataset)
+    if as_json:
+        print_json(found)
+        return
+    print(f"{found['dataset']}: {found['read']:,} records read, {found['kept']:,} kept, {found['dropped']:,} dropped\n")
+    lengths = [(split, rows, found["words"][split]["longest"]) for split, rows in found["splits"].items()]
+    print_table(("split", "rows", "longest, in words"), lengths)
+    tokens = found["tokens"]
+    averages = f"{tokens['mean']:.0f} tokens on average, {tokens['mean_targets']:.0f} of them targets"
+    print(f"\nA row has {averages}; the longest {tokens['longest']:,}.")
+    print(f"Looked at for tokens, languages and topics: {tokens['rows']:,} rows.")
+    topics = [(", ".join(topic["terms"]), topic["texts"]) for topic in found["topics"]]
+    labels = [(f"{label} ({split})", rows) for split, some in found["labels"].items() for label, rows in some.items()]
+    counted = {"tokens": tokens["bars"], "kind": found["kinds"].items(), "language": found["languages"].items()}
+    counted |= {"topic": topics, "label": labels, "remark": found["flags"].items()}
+    for what, rows in counted.items():
+        if rows:
+            print()
+            print_table((what, "rows"), list(rows))
+    print()
+    for finding in found["verdict"]:
+        print(f"{finding['question']} {finding['answer'].capitalize()}. {finding['why']}")
 
 
 @app.command()
@@ -83,6 +140,21 @@ def export(
         paths = luthier.export_dataset(project, dataset, folder)
     for path in paths:
         print(path)
+
+
+def _coloured(runs: Sequence["Run"]) -> Text:
+    """Targets green, special tokens dim."""
+    text = Text()
+    for run in runs:
+        style = Style(color="green" if run.target else None, dim=run.special)
+        text.append(run.text, style)
+    text.rstrip()
+    return text
+
+
+def _marked(runs: Sequence["Run"]) -> str:
+    parts = ((target, "".join(run.text for run in some)) for target, some in groupby(runs, lambda run: run.target))
+    return "".join(f"⟦{text}⟧" if target else text for target, text in parts).rstrip("\n")
 
 
 def _shorten(original: str, longest: int = 160) -> str:

@@ -101,6 +101,9 @@ class SourceSection(Section):
 PersonalKind = Literal["email", "phone", "iban", "card", "national_id", "ip", "address", "account", "order"]
 
 
+OverLength = Literal["drop", "truncate"]
+
+
 class RedactSection(Section):
     """What happens to personal data."""
 
@@ -167,6 +170,11 @@ class DataSection(Section):
     clean: CleanSection = CleanSection()
     split: SplitSection = SplitSection()
     max_length: Positive = Field(4096, description="longest row in tokens")
+    over_length: OverLength = Field(
+        "drop",
+        description="what becomes of longer rows: drop; or truncate, by which a conversation loses its oldest "
+        "exchanges, and text its end",
+    )
     engine: Annotated[str, Field(pattern=r"^(local|ray|ray://[^/\s]+:\d+)$")] = Field(
         "local",
         description="where records are cleaned: local, ray (one that is started here) or ray://host:port; "

@@ -1,6 +1,6 @@
 """Clean, dedupe, redact, format and split: from source files to a dataset."""
 
-from luthier.data.dataset import PAGE_NAME, export, read_ledger, read_report, read_rows
+from luthier.data.dataset import PAGE_NAME, export, iterate_rows, read_ledger, read_report, read_rows
 from luthier.data.diff import DatasetDiff, Difference, diff_datasets
 from luthier.data.ledger import LedgerEntry
 from luthier.data.prepare import Prepared, prepare
@@ -18,6 +18,7 @@ __all__ = [
     "TokenCounter",
     "diff_datasets",
     "export",
+    "iterate_rows",
     "prepare",
     "read_ledger",
     "read_report",

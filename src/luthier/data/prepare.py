@@ -67,7 +67,7 @@ def prepare(
         threading = [Threading(source.thread_by, source.agents) for source in data.sources]
         manifest = write_shards(paths, scratch / "shards", progress, threading)
         layouts = _layouts(data, manifest)
-        limit = LengthLimit(data.max_length, purpose.counter)
+        limit = LengthLimit(data.max_length, purpose.counter, data.over_length)
         with running_on(data.engine):
             stage = stage_records(manifest, _rules(data, layouts, purpose.task), limit, scratch / "staged", progress)
         verdicts = _judge(stage, data, scratch, progress)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from luthier.data.engine import daft
-from luthier.data.ragged import Hashes, Ragged, offsets_of
+from luthier.data.ragged import Hashes, Ragged, joined, offsets_of
 from luthier.text import words
 
 NGRAM = 5
@@ -24,6 +24,14 @@ class Sketch(NamedTuple):
     keys: Hashes
     bands: Hashes
     words: Ragged
+
+    def with_others(self, places: Sequence[int], others: "Sketch") -> "Sketch":
+        """With the texts at these places replaced by others, in their order."""
+        keys, bands = self.keys.copy(), self.bands.copy()
+        keys[places], bands[places] = others.keys, others.bands
+        order = np.arange(len(keys))
+        order[places] = len(keys) + np.arange(len(places))
+        return Sketch(keys, bands, joined([self.words, others.words]).take(order))
 
 
 def comparison_key(text: str) -> str:

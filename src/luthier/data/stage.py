@@ -8,7 +8,7 @@ import os
 import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -17,13 +17,17 @@ import pyarrow as pa
 
 from luthier.core.errors import TemplateError
 from luthier.core.identity import canonical_json
+from luthier.core.recipe import OverLength
 from luthier.core.rows import Origin, Row
+from luthier.data.clean import spoken
 from luthier.data.engine import daft, worker_count
+from luthier.data.over_length import shorten
 from luthier.data.ragged import Ragged, offsets_of
+from luthier.data.reasons import Dropped, dropped
 from luthier.data.row_columns import ROW_FIELDS, row_values, rows_of
-from luthier.data.sketch import BANDS, Sketch, sketch
+from luthier.data.sketch import BANDS, Sketch, comparison_key, sketch
 from luthier.data.staged import RECORDS, Part, Stage
-from luthier.data.transform import Outcome, Rules, transform_record
+from luthier.data.transform import Outcome, Rules, row_id, transform_record
 from luthier.sources import Manifest
 
 _OUTCOME = pa.struct(
@@ -43,8 +47,8 @@ _FEW_RECORDS = 4_000
 @dataclass(frozen=True, slots=True)
 class TokenCounter:
     """`tokens_over(row, limit)` is how many tokens a row has if these are more than `limit`, else None; it raises
-    TemplateError for a row that cannot be rendered. `measure` gives the tokens of a row that can, and how many of them
-    are targets. `name` tells counters apart whose results differ."""
+    TemplateError for a row that cannot be rendered, or that fits and cannot be trained. `measure` gives the tokens of a
+    row that can, and how many of them are targets. `name` tells counters apart whose results differ."""
 
     name: str
     tokens_over: Callable[[Row, int], int | None]
@@ -53,18 +57,32 @@ class TokenCounter:
 
 @dataclass(frozen=True, slots=True)
 class LengthLimit:
-    """How long a row may be, in tokens, and how they are counted."""
+    """How long a row may be, in tokens, how they are counted, and what becomes of a row that is longer."""
 
     max_length: int
     counter: TokenCounter
+    policy: OverLength = "drop"
 
-    def reasons(self, row: Row) -> tuple[str, ...]:
-        """Why this row cannot be used at this length, if so."""
+    def apply(self, row: Row) -> Row | Dropped:
+        """The row if it fits; a shorter one, with an id of its own and a flag, where the policy has one; or why not."""
         try:
             count = self.counter.tokens_over(row, self.max_length)
+            if count is None:
+                return row
+            shorter = shorten(row, self._fits) if self.policy == "truncate" else None
+            if shorter is None or self.counter.tokens_over(shorter, self.max_length) is not None:
+                return dropped("too long", f"{count} tokens, at most {self.max_length}")
+            left = self._count(shorter)
         except TemplateError as error:
-            return (f"template: {error}",)
-        return () if count is None else (f"too long: {count} tokens, at most {self.max_length}",)
+            return dropped("template", str(error))
+        flags = (*shorter.flags, f"shortened: {count:,} tokens to {left:,}")
+        return replace(shorter, id=row_id(shorter), flags=flags)
+
+    def _fits(self, row: Row) -> bool:
+        return self._count(row) <= self.max_length
+
+    def _count(self, row: Row) -> int:
+        return self.counter.tokens_over(row, 0) or 0
 
 
 class RecordTransform:
@@ -102,7 +120,7 @@ def stage_records(
     paths = [str(manifest.path(shards[number])) for number in missing]
     records = sum(parts[number].records for number in missing)
     for number, table in _whole_parts(_transformed(paths, records, rules), parts):
-        parts[number].write(_with_lengths(table, limit), _sketch_of(table))
+        parts[number].write(*_fitted(table, limit))
         done = sum(part.records for part in parts if part.finished)
         progress(f"cleaned {done:,} of {manifest.records:,} records")
     assert all(part.finished for part in parts), "records lost in cleaning"
@@ -159,15 +177,37 @@ def _sketch_of(table: pa.Table) -> Sketch:
     return Sketch(table["key"].to_numpy(), bands, Ragged(words.flatten().to_numpy(), offsets_of(counts)))
 
 
-def _with_lengths(table: pa.Table, limit: LengthLimit) -> pa.Table:
-    """The records of a partition, with the reasons that their rows' lengths give."""
-    records = table.select(RECORDS.names).cast(RECORDS)
+def _fitted(table: pa.Table, limit: LengthLimit) -> tuple[pa.Table, Sketch]:
+    """The records of a partition with what their lengths bring about: reasons to drop them, or shorter rows.
+
+    Cleaning has judged rows at their full length, and so it stays. Duplicates are looked for among rows as they will be
+    trained: two that are told apart only by what was cut off are one. So shorter rows get new sketches.
+    """
+    records, made = table.select(RECORDS.names).cast(RECORDS), _sketch_of(table)
     reasons = records["reasons"].to_pylist()
+    shorter: dict[int, Row] = {}
     present = np.flatnonzero(records["id"].is_valid())
     for place, row in zip(present.tolist(), _rows(records.take(present)), strict=True):
-        reasons[place] += limit.reasons(row)
-    column = pa.array(reasons, RECORDS.field("reasons").type)
-    return records.set_column(RECORDS.get_field_index("reasons"), RECORDS.field("reasons"), column)
+        fitted = limit.apply(row)
+        if isinstance(fitted, Dropped):
+            reasons[place] += fitted.reasons
+        elif fitted is not row:
+            shorter[place] = fitted
+    records = _with_column(records, "reasons", reasons)
+    if not shorter:
+        return records, made
+    changed = {place: row_values(row) for place, row in shorter.items()}
+    for field in ROW_FIELDS:
+        values = records[field.name].to_pylist()
+        for place, of_row in changed.items():
+            values[place] = of_row[field.name]
+        records = _with_column(records, field.name, values)
+    return records, made.with_others(list(shorter), sketch([comparison_key(spoken(row)) for row in shorter.values()]))
+
+
+def _with_column(records: pa.Table, name: str, values: list[object]) -> pa.Table:
+    place = RECORDS.get_field_index(name)
+    return records.set_column(place, RECORDS.field(place), pa.array(values, RECORDS.field(place).type))
 
 
 def _rows(records: pa.Table) -> Iterator[Row]:

@@ -46,13 +46,14 @@ class ChatTemplate:
 
     Raises TemplateError at once when there is no template, or when it cannot be masked: a turn rendered at the end
     of a conversation must be the same tokens when more turns follow, and must end in a special token.
+    `control_tokens` are the special tokens by id, which no text may hold.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, name: str = "chat template") -> None:
         self._tokenizer, self._name = tokenizer, name
         if not tokenizer.chat_template:
             raise TemplateError("the tokenizer has no chat template", where=name, allowed="an instruction-tuned model")
-        self._control_tokens = _control_tokens(tokenizer)
+        self.control_tokens = _control_tokens(tokenizer)
         self.renders_tools = True
         self._slips_in_system_prompt = self._has_default_system_prompt()
         self._empty_system_helps = self._slips_in_system_prompt and self._empty_system_replaces_default()
@@ -101,11 +102,17 @@ class ChatTemplate:
     def tokens_over(self, row: Row, limit: int) -> int | None:
         """How many tokens `encode` gives if they are more than `limit`; None where the row fits.
 
-        Raises TemplateError as `encode` does. A row whose text has fewer than half as many bytes as tokens are allowed
-        is not counted: a token stands for one byte or more, and templates do not say things thrice.
+        Raises TemplateError as `encode` does for a row that fits; of one that does not, only that it can be rendered is
+        known. A row whose text has fewer than half as many bytes as tokens are allowed is not counted: a token stands
+        for one byte or more, and templates do not say things thrice.
         """
-        if row.messages and not row.tools and 2 * self._bytes(row.messages) <= limit:
+        letters = sum(len(message["content"]) for message in row.messages)
+        if row.messages and not row.tools and 2 * letters <= limit and 2 * self._bytes(row.messages) <= limit:
             return None
+        if row.messages:  # `encode` reads the conversation anew for each answer in it
+            count = len(self._ids(self.render(row.messages, tools=row.tools)))
+            if count > limit:
+                return count
         count = len(self.encode(row))
         return count if count > limit else None
 
@@ -146,7 +153,7 @@ class ChatTemplate:
                 "generation",
                 where=self._name,
             )
-        ends = [place for place in range(start, len(after)) if after[place] in self._control_tokens]
+        ends = [place for place in range(start, len(after)) if after[place] in self.control_tokens]
         if not ends:
             raise TemplateError("an assistant turn has no end token: the model would never stop", where=self._name)
         end = ends[-1] + 1
@@ -159,7 +166,7 @@ class ChatTemplate:
         return start, end
 
     def _refuse_control_tokens(self, text: str, what: str) -> None:
-        for token in self._control_tokens.values():
+        for token in self.control_tokens.values():
             if token in text:
                 raise TemplateError(f"{what} holds the control token {token}", where=self._name)
 
@@ -179,7 +186,7 @@ class ChatTemplate:
         question, reply = PROBE[0]["content"], PROBE[1]["content"]
         opening, _, rest = self._render(PROBE, False).partition(question)
         before_later_turn = rest.partition(reply)[2].partition(question)[0]
-        while leading := [token for token in self._control_tokens.values() if opening.startswith(token)]:
+        while leading := [token for token in self.control_tokens.values() if opening.startswith(token)]:
             opening = opening.removeprefix(max(leading, key=len))
         return not before_later_turn.endswith(opening)
 

@@ -58,16 +58,10 @@ def domain_words(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], most:
     The same word with and without a space before it are two for tokenizers that see spaces.
     Raises ModelError for a tokenizer that does not cut texts into words before it looks for tokens.
     """
-    backend: Any = plain_backend(tokenizer)
-    if backend.pre_tokenizer is None or backend.decoder is None:
-        raise ModelError("this tokenizer does not work word by word, so that words cannot be added", where="tokenizer")
+    backend = _word_by_word(tokenizer)
     special = {token.content for token in tokenizer.added_tokens_decoder.values()}
-    counts: Counter[str] = Counter()
-    for text in texts:
-        normal = backend.normalizer.normalize_str(text) if backend.normalizer else text
-        counts.update(surface for surface, _ in backend.pre_tokenizer.pre_tokenize_str(normal))
     found = []
-    for surface, occurrences in counts.items():
+    for surface, occurrences in _count_surfaces(backend, texts).items():
         word = backend.decoder.decode([surface]).strip()
         if occurrences < fewest or word in special or not WHOLE_WORD.fullmatch(word):
             continue
@@ -75,6 +69,31 @@ def domain_words(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], most:
         if len(pieces) > 1:
             found.append(DomainWord(word, surface, occurrences, pieces))
     return sorted(found, key=lambda each: (-each.saved, each.surface))[:most]
+
+
+def listed_words(
+    tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], listed: Iterable[str], where: str
+) -> list[DomainWord]:
+    """These words, in their order, as they stand at the beginning of a text and after a space.
+
+    Those that are one token already are left out. Raises ModelError, which names `where` the list is from, for one
+    that the tokenizer cuts in two before it looks for tokens, and as `domain_words` does.
+    """
+    backend = _word_by_word(tokenizer)
+    counts = _count_surfaces(backend, texts)
+    found: dict[str, DomainWord] = {}
+    for word in listed:
+        for text in (f" {word}", word):
+            surfaces = _cut(backend, text)
+            if len(surfaces) != 1:
+                raise ModelError(
+                    f"{word!r} is more than one word to this tokenizer", where=where, allowed="single words"
+                )
+            [surface] = surfaces
+            pieces = tuple(piece.id for piece in backend.model.tokenize(surface))
+            if len(pieces) > 1:
+                found.setdefault(surface, DomainWord(word, surface, counts[surface], pieces))
+    return list(found.values())
 
 
 def extend_base(files: BaseFiles, words: Sequence[DomainWord], folder: Path) -> None:
@@ -127,6 +146,26 @@ def extend_embeddings(model: Any, rows: Mapping[int, Sequence[int]]) -> None:
         for tensor in tensors:
             for row, pieces in rows.items():
                 tensor[row] = tensor[list(pieces)].float().mean(dim=0).to(tensor.dtype)
+
+
+def _word_by_word(tokenizer: PreTrainedTokenizerBase) -> Any:
+    backend: Any = plain_backend(tokenizer)
+    if backend.pre_tokenizer is None or backend.decoder is None:
+        raise ModelError("this tokenizer does not work word by word, so that words cannot be added", where="tokenizer")
+    return backend
+
+
+def _count_surfaces(backend: Any, texts: Iterable[str]) -> Counter[str]:
+    """How often each word stands in the texts, as the tokenizer's model sees it."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(_cut(backend, text))
+    return counts
+
+
+def _cut(backend: Any, text: str) -> list[str]:
+    normal = backend.normalizer.normalize_str(text) if backend.normalizer else text
+    return [surface for surface, _ in backend.pre_tokenizer.pre_tokenize_str(normal)]
 
 
 def _add_to_model(model: dict[str, Any], added: Mapping[str, int], words: Sequence[DomainWord], first: int) -> None:

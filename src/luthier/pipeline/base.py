@@ -35,17 +35,23 @@ class Base:
         return [self.template.encode(row) for row in rows]
 
 
+def base_files(project: Project) -> BaseFiles:
+    """The files of the recipe's base model, fetched on first use."""
+    cache = ModelCache(default_cache_root())
+    return find_base(project.recipe.model.base, project.workspace.root, cache, project.reporter.say)
+
+
 def open_base(project: Project) -> Base:
     """Find, fetch and register the recipe's base model."""
-    cache = ModelCache(default_cache_root())
-    model = project.recipe.model
-    files = find_base(model.base, project.workspace.root, cache, project.reporter.say)
+    files = base_files(project)
     artefact = BaseModel(
         id=content_id("base", files.digest), path=files.folder, summary={"name": files.name, "digest": files.digest}
     )
     project.registry.add(artefact)
     tokenizer = load_tokenizer(files)
-    return Base(artefact, files, tokenizer, ChatTemplate(tokenizer, files.name), resolve_dtype(model.dtype))
+    return Base(
+        artefact, files, tokenizer, ChatTemplate(tokenizer, files.name), resolve_dtype(project.recipe.model.dtype)
+    )
 
 
 def with_adapter(project: Project, model: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from luthier.core.errors import DatasetError
 from luthier.core.rows import Row, Split
@@ -17,6 +18,12 @@ from luthier.data import (
 )
 from luthier.pipeline.project import Project
 
+STATS = (
+    *("dataset", "read", "kept", "dropped", "splits", "kinds", "words", "tokens", "labels", "flags"),
+    *("languages", "topics", "verdict"),
+)
+"""What `data stats` shows of a report."""
+
 
 def dataset_folder(project: Project, dataset: str | None = None) -> Path:
     """Where a dataset's files lie: the named one, or the latest. Raises DatasetError when they are gone."""
@@ -31,6 +38,12 @@ def dataset_folder(project: Project, dataset: str | None = None) -> Path:
 def show_rows(project: Project, dataset: str | None, split: Split, limit: int) -> list[Row]:
     """The first rows of a split."""
     return read_rows(dataset_folder(project, dataset), split)[:limit]
+
+
+def dataset_stats(project: Project, dataset: str | None = None) -> dict[str, Any]:
+    """The figures of a dataset's report: `STATS`."""
+    report = read_report(dataset_folder(project, dataset))
+    return {name: report[name] for name in STATS}
 
 
 def dropped_records(

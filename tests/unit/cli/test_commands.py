@@ -19,7 +19,7 @@ def test_init_says_what_comes_next(command, tmp_path):
 def test_prepare_prints_files_and_reasons(command, prepared_shop):
     ended = command(prepared_shop, "prepare")
     assert re.match(r"dataset-[0-9a-f]{12}: 54 records read, 52 kept, 2 dropped\nrows: \d+ train, ", ended.out)
-    assert re.search(r"raw/tickets.csv +prompt_completion +4 +2 +2\n", ended.out)
+    assert re.search(r"raw/tickets.csv +question_answer +4 +2 +2\n", ended.out)
     assert "exact duplicate  1\n" in ended.out
     assert "read raw/handbook.md: 2 records\n" in ended.err
 
@@ -160,3 +160,58 @@ def test_promote_says_why_it_refuses(command, evaluated_shop, verdict):
         f"luthier: the verdict on {run} is {verdict}: Worse beyond chance. "
         "(a better run, or --force with a reason, which is recorded)\n"
     )
+
+
+def test_tokenizer_commands_print_tables(command, prepared_shop):
+    report = command(prepared_shop, "tokenizer", "report")
+    assert re.search(r"^tiny-llama  320 +[\d,]+ +\d\.\d\d +\d\.\d\d +\d+\.\d%$", report.out, re.MULTILINE)
+    assert "\nWords that tiny-llama splits at the highest cost:\n\nword " in report.out
+    trained = command(prepared_shop, "tokenizer", "train", "--kind", "unigram", "--size", "300", "-o", "mine")
+    assert re.search(r"^mine +\d+ ", trained.out, re.MULTILINE)
+    assert trained.out.endswith("It lies in mine; transformers' AutoTokenizer loads it.\n")
+    assert "Words that mine splits" in command(prepared_shop, "tokenizer", "report", "--tokenizer", "mine").out
+
+
+def test_tokenizer_extend_lists_words_and_says_what_comes_next(command, prepared_shop):
+    extended = command(prepared_shop, "tokenizer", "extend", "--words", "15", "-o", "models/words")
+    table, _, rest = extended.out.partition("\n\n")
+    assert table.startswith("new word ")
+    savings = [int(line.split()[-1]) for line in table.splitlines()[1:11]]
+    assert savings == sorted(savings, reverse=True)
+    assert rest.endswith("set in luthier.yaml: model.base: models/words\n")
+    again = command(prepared_shop, "tokenizer", "extend", "--words", "15", "-o", "models/words")
+    assert (again.code, again.err) == (1, "luthier: models/words: there is something already (a new folder)\n")
+
+
+def test_data_tokens_marks_what_is_learned(command, prepared_shop):
+    shown = command(prepared_shop, "data", "tokens", "--limit", "2").out
+    assert shown.startswith("What the model learns to write is between ⟦ and ⟧.\n--- row-")
+    assert re.search(r"^--- row-\w+  raw/chats.jsonl row 1: \d+ tokens, \d+ targets$", shown, re.MULTILINE)
+    assert re.search(r"^<\|im_start\|>assistant\n⟦In .+ days\.<\|im_end\|>⟧$", shown, re.MULTILINE)
+    assert shown.count("--- row-") == 2
+    row = re.search(r"row-\w+", shown)[0]
+    one = command(prepared_shop, "data", "tokens", "--row", row).out
+    assert one.count("---") == 1
+    assert one in shown
+
+
+@pytest.mark.parametrize(("variable", "coloured"), [("FORCE_COLOR", True), ("NO_COLOR", False)])
+def test_data_tokens_colours_where_colours_are_wanted(command, prepared_shop, monkeypatch, variable, coloured):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(variable, "1")
+    shown = command(prepared_shop, "data", "tokens", "--limit", "1").out
+    assert ("\x1b[32mIn " in shown) is coloured
+    assert ("\x1b[2;32m<|im_end|>" in shown) is coloured
+    assert ("⟦" in shown) is not coloured
+
+
+def test_data_stats_prints_the_figures_of_the_report(command, prepared_shop):
+    shown = command(prepared_shop, "data", "stats").out
+    assert re.match(
+        r"dataset-\w+: 54 records read, 52 kept, 2 dropped\n\nsplit +rows +longest, in words\ntrain ", shown
+    )
+    assert re.search(r"^A row has \d+ tokens on average, \d+ of them targets; the longest \d+\.", shown, re.MULTILINE)
+    assert re.search(r"^language +rows\n", shown, re.MULTILINE)
+    assert "\nquestion and answer  50\n" in shown
+    assert re.search(r"^Is it enough\? No\. ", shown, re.MULTILINE)

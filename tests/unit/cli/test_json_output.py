@@ -10,6 +10,10 @@ ROOT = Path(__file__).parents[3]
 DOCUMENTED = runpy.run_path(str(ROOT / "scripts" / "write_cli_reference.py"))["JSON_FIELDS"]
 PROMISED = {
     "prepare": {"dataset", "path", "read", "kept", "dropped", "splits", "files", "seconds"},
+    "data stats": {"dataset", "read", "kept", "dropped", "splits", "tokens", "languages", "topics", "verdict"},
+    "tokenizer train --size 400 -o mine": {"path", "dataset", "base", "other"},
+    "tokenizer report": {"dataset", "base", "other"},
+    "tokenizer extend --words 3 -o extended": {"path", "model_base", "words", "dataset", "base", "other"},
     "check": {"verdict", "findings", "seconds"},
     "plan": {"memory_bytes", "seconds", "cost", "advice", "data"},
     "train": {

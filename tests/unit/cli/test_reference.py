@@ -29,6 +29,8 @@ def test_the_commands_are_those_of_the_life_cycle():
             "init",
             "prepare",
             "data show",
+            "data tokens",
+            "data stats",
             "data why",
             "data export",
             "data diff",
@@ -38,6 +40,7 @@ def test_the_commands_are_those_of_the_life_cycle():
             "evaluate",
         ),
         *("chat", "serve", "release promote", "monitor"),
+        *("tokenizer train", "tokenizer report", "tokenizer extend"),
         *("registry list", "registry show", "registry lineage", "registry rm", "registry gc"),
     }
 

@@ -264,3 +264,49 @@ def test_nothing_is_printed_and_progress_is_told(shop: Path, capfd: pytest.Captu
     assert capfd.readouterr() == ("", "")
     assert told[0] == "read raw/tickets.csv: 108 records"
     assert told[-2:] == ["writing the dataset", "writing the report"]
+
+
+def long_chats(root: Path) -> None:
+    """Three conversations of which the first two differ only in their oldest exchange, and a long text."""
+    raw = root / "long"
+    raw.mkdir()
+
+    def chat(*exchanges: str) -> str:
+        turns = [{"role": role, "content": said} for said in exchanges for role in ("user", "assistant")]
+        return json.dumps({"messages": turns})
+
+    shared = "Then tell me about " + " ".join(FILLER[:30])
+    chats = [chat(" ".join(FILLER[at : at + 30]), shared) for at in (100, 200)]
+    chats.append(chat("And what about " + " ".join(FILLER[60:90])))
+    (raw / "chats.jsonl").write_text("\n".join(chats) + "\n", encoding="utf-8")
+    sentences = [" ".join(FILLER[at : at + 20]).capitalize() + "." for at in range(0, 200, 20)]
+    (raw / "book.md").write_text("# Book\n\n" + " ".join(sentences) + "\n", encoding="utf-8")
+
+
+def test_long_rows_are_shortened_and_compared_as_they_are_trained(tmp_path: Path) -> None:
+    long_chats(tmp_path)
+    changes: dict[str, object] = {"sources": [{"path": "long/chats.jsonl"}, {"path": "long/book.md"}]}
+    changes |= {"over_length": "truncate", "clean": {}}
+    made = run(tmp_path, section(**changes))
+    rows = [row for split in SPLITS for row in read_rows(made.folder, split)]
+    by_origin = {(row.origin.file, row.origin.row): row for row in rows}
+    shortened = by_origin["long/chats.jsonl", 1]
+    assert [message["role"] for message in shortened.messages] == ["system", "user", "assistant"]
+    assert shortened.messages[1]["content"].startswith("Then tell me")
+    assert shortened.flags == ("shortened: 130 tokens to 70",)
+    assert by_origin["long/chats.jsonl", 3].flags == ()
+    book = by_origin["long/book.md", 1]
+    assert book.text.endswith(".")
+    assert book.flags[0].startswith("shortened: 20")
+    dropped = {entry.origin.row: entry.reasons for entry in read_ledger(made.folder) if not entry.kept}
+    assert dropped == {2: ("exact duplicate: of long/chats.jsonl row 1",)}
+    assert read_report(made.folder)["flags"] == {"shortened": 2}
+    assert {row_id for entry in read_ledger(made.folder) for row_id in entry.row_ids} == {row.id for row in rows}
+    assert run(tmp_path, section(**changes), "again").id == made.id
+
+
+def test_long_rows_are_dropped_where_nothing_else_is_said(tmp_path: Path) -> None:
+    long_chats(tmp_path)
+    changes = {"sources": [{"path": "long/chats.jsonl"}, {"path": "long/book.md"}], "clean": {}}
+    made = run(tmp_path, section(**changes))
+    assert read_report(made.folder)["reasons"] == {"too long": 3}

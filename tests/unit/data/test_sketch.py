@@ -29,6 +29,17 @@ def test_the_order_of_a_few_words_tells_keys_but_not_bands_apart() -> None:
     assert (made.bands[0] == made.bands[1]).all()
 
 
+@given(KEYS, st.data())
+def test_texts_can_be_replaced(words: list[list[str]], data: st.DataObject) -> None:
+    keys = [" ".join(each) for each in words]
+    places = data.draw(st.lists(st.sampled_from(range(len(keys))), unique=True, min_size=1))
+    others = [f"{keys[place]} x y" for place in places]
+    changed = sketch(keys).with_others(places, sketch(others))
+    expected = sketch([dict(zip(places, others, strict=True)).get(place, key) for place, key in enumerate(keys)])
+    for found, wanted in zip((*changed[:2], *changed.words), (*expected[:2], *expected.words), strict=True):
+        assert found.tolist() == wanted.tolist()
+
+
 @given(KEYS)
 def test_shingles_are_the_runs_of_five_words(texts: list[list[str]]) -> None:
     words = sketch([" ".join(text) for text in texts]).words

@@ -1,3 +1,4 @@
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 
 import luthier
 from luthier.core.errors import DatasetError, TrainingError
+from luthier.core.rows import SPLITS
 from luthier.pipeline.base import open_base
 from luthier.pipeline.prepare import find_dataset
 
@@ -125,3 +127,26 @@ def test_each_thread_of_a_help_desk_is_one_record(prepared_shop):
         ]
         assert dict(made.reasons) == {"no assistant turn": 15}
         assert luthier.prepare(project).dataset == made.dataset
+
+
+def test_shortened_rows_fit_as_they_are_trained(prepared_shop):
+    turns = []
+    for number in range(20):
+        turns.append({"role": "user", "content": f"What is the price of part {number}?"})
+        turns.append({"role": "assistant", "content": f"Part {number} costs {number + 3} pounds."})
+    (prepared_shop / "long.jsonl").write_text(json.dumps({"messages": turns}) + "\n", encoding="utf-8")
+    text = " ".join(f"Shelf {number} holds the parts of {number + 1900}." for number in range(40))
+    (prepared_shop / "long.md").write_text(f"# Shelves\n\n{text}\n", encoding="utf-8")
+    overrides = ["data.sources=[{path: raw}, {path: long.jsonl}, {path: long.md}]", "data.over_length=truncate"]
+    with luthier.open_project(prepared_shop, overrides=overrides) as project:
+        luthier.prepare(project)
+        rows = [row for split in SPLITS for row in luthier.show_rows(project, None, split, 1000) if row.flags]
+        template = open_base(project).template
+    assert {row.origin.file for row in rows} == {"long.jsonl", "long.md"}
+    for row in rows:
+        length = len(template.encode(row))
+        assert 128 < length <= 256
+        assert row.flags[0].endswith(f" tokens to {length:,}")
+    [chat] = [row for row in rows if row.messages]
+    assert list(chat.messages[1:]) == turns[-len(chat.messages) + 1 :]
+    assert chat.messages[1]["role"] == "user"
