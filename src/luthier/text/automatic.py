@@ -80,7 +80,8 @@ _RECEIVED_HINTS = (
     "recebemos",
 )
 _PROMISES = re.compile(
-    r"(?:\(?#\s?\d{2,}|\(\d{3,}\)|being reviewed|as soon as (?:possible|we can)|within \w+ (?:\w+ )?(?:hours?"
+    r"(?:being reviewed|\bsoon\b|shortly|in touch|will (?:answer|reply|respond|contact|review)|as soon as"
+    r" (?:possible|we can)|within \w+ (?:\w+ )?(?:hours?"
     r"|days?)|our team will"
     r"|get back to you|ticket (?:number|id)|reference (?:number|is)|schnellstmöglich|so schnell wie möglich"
     r"|innerhalb von"
@@ -89,13 +90,18 @@ _PROMISES = re.compile(
     re.IGNORECASE,
 )
 _EVENT = re.compile(
-    r"\s*(?:request #?\d+ .{0,200}was closed and merged into this request|this (?:request|ticket|conversation)"
-    r" (?:was|has been)"
-    r" (?:closed|merged|solved|reopened)\b.{0,120}$|.{0,200}\bmerged (?:ticket|into|with)\b.{0,20}#?\d+"
-    r"|(?:your|this) (?:request|ticket) (?:\(?#?\d+\)? )?has been (?:deemed )?(?:solved|resolved|closed)\b"
+    r"\s*(?:request #?\d+ .{0,200}was closed and merged into this request"
+    r"|this (?:request|ticket|conversation) (?:was|has been) (?:closed|merged|solved|reopened)\b.{0,120}$"
+    r"|(?:ticket|request|conversation) #?\d+ .{0,120}\b(?:was|has been) merged\b.{0,120}$"
     r"|how would you rate the support you received\?)",
     re.IGNORECASE,
 )
+_CLOSED = re.compile(
+    r"\s*(?:(?:hi|hello|dear)\b.{0,40}\s+)?(?:your|this) (?:request|ticket) (?:\(?#?\d+\)? )?has been (?:deemed )?"
+    r"(?:solved|resolved|closed)\b",
+    re.IGNORECASE,
+)
+_CLOSING = re.compile(r"\b(?:re-?open|reply to this|respond to this|deemed|survey|rate|feedback)\b", re.IGNORECASE)
 _BOUNCE = re.compile(
     r"\b(?:delivery to the following recipients? failed|message (?:could not|couldn't|wasn't) (?:be )?delivered"
     r"|mail delivery (?:system|subsystem|failed)|address not found|this is the mail system at host"
@@ -141,6 +147,8 @@ def is_automatic(text: str, subject: str = "") -> bool:
         return True
     if "?" in text:
         return False
+    if _CLOSED.match(head) and _CLOSING.search(text):
+        return True
     away = holds_any(lowered, _AWAY_HINTS) and _AWAY.search(head) and _WILL_ANSWER.search(text)
     return bool(away or (holds_any(lowered, _RECEIVED_HINTS) and _RECEIVED.search(head) and _PROMISES.search(text)))
 
