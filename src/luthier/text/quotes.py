@@ -24,6 +24,8 @@ _REPLY_HEADERS = tuple(
     )
 )
 """(a word that each one holds, what is looked for where it stands)."""
+_ANY_HEADER = re.compile(r"^[^\n]*\d[^\n]*<[^<>\n]+@[^<>\n]+>[^\n]{0,20}:[ \t]*\n+(?=>)", re.MULTILINE)
+"""A day, an address and a colon above quoted lines: a header in whatever language."""
 _ORIGINAL_MESSAGE = re.compile(
     r"^[ \t>]*-{3,}[ \t]*(?:Original (?:Message|Appointment)|Reply message|Ursprüngliche Nachricht|Originalnachricht"
     r"|Message d'origine|Message original|Mensaje original|Oorspronkelijk bericht|Messaggio originale"
@@ -77,6 +79,8 @@ def _quote_start(text: str) -> int:
     if ":" in text:
         starts = [found.start() for hint, header in _REPLY_HEADERS if hint in text and (found := header.search(text))]
         if holds_any(text, _ABOUT_HINTS) and (found := _HEADER_BLOCK.search(text)):
+            starts.append(found.start())
+        if "\n>" in text and (found := _ANY_HEADER.search(text)):
             starts.append(found.start())
     if "---" in text and (found := _ORIGINAL_MESSAGE.search(text)):
         starts.append(found.start())

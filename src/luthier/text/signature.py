@@ -7,21 +7,20 @@ from luthier.text.hints import holds_any
 _DELIMITED = re.compile(r"^(?:--|—)[ \t]*\n(?:[^\n]*(?:\n|\Z)){0,12}\Z", re.MULTILINE)
 _DEVICE = re.compile(
     r"^[ \t]*(?:Sent from (?:my|Yahoo|Mail|Outlook)\b[^\n]{0,60}|Get Outlook for [^\n]{0,60}|Sent with [^\n]{0,60}"
-    r"|Sent via [^\n]{0,40}|Von meinem [^\n]{0,40} gesendet|Gesendet (?:von|mit) [^\n]{0,60}"
-    r"|Envoyé (?:de mon|depuis) [^\n]{0,40}|Enviado desde mi [^\n]{0,40}|Verzonden (?:vanaf|met) [^\n]{0,40}"
+    r"|Sent via [^\n]{0,40}|Von meinem [^\n]{0,40} gesendet|Gesendet (?:von|mit) [^\n]{0,60}|Envoyé (?:de mon"
+    r"|depuis) [^\n]{0,40}|Enviado desde mi [^\n]{0,40}|Verzonden (?:vanaf|met) [^\n]{0,40}"
     r"|Inviato da(?:l mio)? [^\n]{0,40}|Enviado do meu [^\n]{0,40})[ \t]*$",
     re.MULTILINE,
 )
 _DEVICE_HINTS = ("Sent ", "Get Outlook", "gesendet", "Gesendet", "Envoyé", "Enviado", "Verzonden", "Inviato")
 _NOTICE = re.compile(
-    r"^[ \t*_]*(?:(?:CONFIDENTIALITY|LEGAL|PRIVACY) NOTICE\b|DISCLAIMER\b|This (?:e-?mail|message)(?: and any"
-    r" [^\n]{3,60})?"
-    r"(?: is| are|,| may| contains| \(incl)[^\n]{0,120}(?:confidential|intended|privileged)"
-    r"|The information (?:contained )?in this (?:e-?mail|message)\b"
-    r"|Diese (?:E-?Mail|Nachricht) (?:enthält|kann|ist)[^\n]{0,80}vertraulich"
-    r"|Ce (?:message|courriel)[^\n]{0,80}confidentiel|Este (?:mensaje|correo)[^\n]{0,80}confidencial"
-    r"|Dit (?:bericht|e-mailbericht)[^\n]{0,80}vertrouwelijk|Questo messaggio[^\n]{0,80}riservat"
-    r"|Esta mensagem[^\n]{0,80}confidenc|Please consider the environment before printing)",
+    r"^[ \t*_]*(?:(?:CONFIDENTIALITY|LEGAL|PRIVACY) NOTICE\b|DISCLAIMER\b|This (?:e-?mail"
+    r"|message)(?: and any [^\n]{3,60})?(?: is| are|,| may| contains| \(incl)[^\n]{0,120}(?:confidential|intended"
+    r"|privileged)|The information (?:contained )?in this (?:e-?mail|message)\b|Diese (?:E-?Mail"
+    r"|Nachricht) (?:enthält|kann|ist)[^\n]{0,80}vertraulich|Ce (?:message|courriel)[^\n]{0,80}confidentiel"
+    r"|Este (?:mensaje|correo)[^\n]{0,80}confidencial|Dit (?:bericht|e-mailbericht)[^\n]{0,80}vertrouwelijk"
+    r"|Questo messaggio[^\n]{0,80}riservat|Esta mensagem[^\n]{0,80}confidenc"
+    r"|Please consider the environment before printing)",
     re.MULTILINE | re.IGNORECASE,
 )
 _NOTICE_HINTS = (
@@ -31,19 +30,21 @@ _NOTICE_HINTS = (
 _SIGN_OFF = (
     r"(?:(?:with |my |many )?(?:best|kind|kindest|warm|warmest) (?:regards|wishes)|regards|best|all the best|cheers"
     r"|yours(?: sincerely| truly| faithfully)?|sincerely(?: yours)?|respectfully|take care|warmly"
-    r"|(?:mit )?(?:freundlichen|besten|herzlichen|lieben|vielen) gr(?:ü|ue)(?:ß|ss)en|(?:viele|liebe|beste"
-    r"|herzliche|schöne)"
-    r" gr(?:ü|ue)(?:ß|ss)e|freundliche grüsse|gr(?:u|ü)(?:ß|ss)e?|mfg|lg|vg"
-    r"|cordialement|bien cordialement|bien à vous|sincères salutations|meilleures salutations|salutations distinguées"
-    r"|(?:un )?(?:cordial )?saludos?(?: cordiales)?|atentamente|un abrazo"
-    r"|(?:met )?(?:vriendelijke|hartelijke) groet(?:en)?|groet(?:en|jes)?|mvg"
-    r"|(?:cordiali|distinti|cari) saluti|saluti|cordialmente|atenciosamente|com os melhores cumprimentos|abraços)"
+    r"|(?:mit )?(?:freundlichen|besten|herzlichen|lieben|vielen) gr(?:ü|ue)(?:ß|ss)en|(?:viele|liebe|beste|herzliche"
+    r"|schöne|freundliche) gr(?:ü|ue)(?:ß|ss)e|gr(?:u|ü)(?:ß|ss)e?|mfg|lg|vg|kr|br|rgds|cordialement"
+    r"|bien cordialement|bien à vous|sincères salutations|meilleures salutations|salutations distinguées"
+    r"|(?:un )?(?:cordial )?saludos?(?: cordiales)?|atentamente|un abrazo|(?:met )?(?:vriendelijke"
+    r"|hartelijke) groet(?:en)?|groet(?:en|jes)?|mvg|(?:cordiali|distinti|cari) saluti|saluti|cordialmente"
+    r"|atenciosamente|com os melhores cumprimentos|abraços)"
 )
 _THANKS = (
-    r"(?:(?:many |much )?thanks(?: again| a lot| in advance)?|thank you(?: very much| in advance)?|danke|merci|gracias)"
+    r"(?:(?:many |much )?(?:thanks|thank you)(?: again| a lot| so much"
+    r"| very much)?(?: in advance)?(?: for your (?:help|time|support))?|(?:vielen |besten "
+    r"|herzlichen )?dank(?:e)?(?: (?:schön|im voraus))?|merci(?: beaucoup)?(?: d['’]avance)?"
+    r"|(?:muchas )?gracias(?: de antemano)?|(?:alvast )?bedankt|grazie(?: mille)?|(?:muito )?obrigad[oa])"
 )
 _ENDS_WORDS = re.compile(
-    rf"[ \t*_]*(?:{_THANKS} (?:and|und|et|y) )?{_SIGN_OFF}(?: aus [\w-]+| ?/ ?{_SIGN_OFF})?[ \t]*[,.!]?[ \t*_]*",
+    rf"[ \t*_]*(?:{_THANKS} (?:and|und|et|y|en|e|&) )?{_SIGN_OFF}(?: aus [\w-]+| ?/ ?{_SIGN_OFF})?[ \t]*[,.!]?[ \t*_]*",
     re.IGNORECASE,
 )
 _THANKS_LINE = re.compile(rf"[ \t*_]*{_THANKS}[ \t]*[,.!]?[ \t*_]*", re.IGNORECASE)
@@ -52,6 +53,12 @@ _INLINE = re.compile(
 )
 _NAME_WORD = r"(?:[A-ZÀ-Þ][\w'’.-]*|van|von|de|der|la|y)"
 _NAME = re.compile(rf"[ \t]*[-–~*]?[ \t]*{_NAME_WORD}(?:[ \t]+{_NAME_WORD}){{0,4}}[,.]?[ \t]*\*?")
+_COMPANY = re.compile(
+    r"\b(?:registered (?:in|office)|company n(?:o|umber)|VAT (?:no|number|id)|Geschäftsführ|Handelsregister"
+    r"|Amtsgericht|HRB \d|Sitz der|SIRET|KvK|P\. ?IVA)",
+    re.IGNORECASE,
+)
+"""What laws make companies put below their mails."""
 _POSTSCRIPT = re.compile(r"[ \t]*P\.? ?S\b", re.IGNORECASE)
 _LONGEST_LINE = 90
 _MOST_LINES = 9
@@ -107,6 +114,8 @@ def _is_small_name(line: str, below: list[str]) -> bool:
 def _is_sentence(line: str) -> bool:
     """Whether a line says something rather than naming who wrote."""
     stripped = line.strip()
+    if _COMPANY.search(stripped):
+        return False
     return (
         len(stripped) > _LONGEST_LINE or stripped.endswith("?") or (stripped[-1:] in ".!" and stripped.count(" ") > 4)
     )

@@ -59,6 +59,10 @@ def test_plain_words_stay(text: str) -> None:
     assert cut_quotes(text) == text
 
 
+def test_a_header_in_any_language_above_quoted_lines() -> None:
+    assert cut_quotes("Yes.\n\n2025年2月3日(月) 10:02 Birch <help@birch.example>:\n\n> old").strip() == "Yes."
+
+
 def test_answers_between_quoted_lines_stay() -> None:
     assert cut_quotes("> which wood?\noak\n> which size?\nlarge") == "oak\nlarge"
 
