@@ -149,6 +149,9 @@ class SplitSection(Section):
         ("conversation_id", "customer_id"),
         description="fields of a source whose equal values stay in one split",
     )
+    stratify: Literal["label", "topic"] | None = Field(
+        "label", description="what has its share of rows in every split; null leaves it to chance"
+    )
     seed: int = Field(0, description="another one draws other rows into validation and test")
 
     @model_validator(mode="after")

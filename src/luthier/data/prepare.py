@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,20 +13,22 @@ import numpy.typing as npt
 from luthier.core.errors import DatasetError, RecipeError
 from luthier.core.files import atomic_directory
 from luthier.core.recipe import CleanSection, DataSection, SplitSection, Task
-from luthier.core.rows import SPLITS
-from luthier.data.clean import cleaning_steps
+from luthier.data.clean import cleaning_steps, spoken
 from luthier.data.dataset import LEDGER_NAME, ROWS_NAME
 from luthier.data.dedupe import exact_duplicates, near_duplicates
 from luthier.data.engine import running_on
 from luthier.data.language import known_languages
 from luthier.data.layout import Layout, resolve_layout
 from luthier.data.passes import CorpusPass, run_passes
+from luthier.data.ragged import Ragged, joined, offsets_of
 from luthier.data.reasons import reason_kind
 from luthier.data.report import Purpose, values_to_keep, write_report
 from luthier.data.scratch import preparation_digest, scratch_folder
-from luthier.data.split import SplitRow, split_rows
+from luthier.data.sketch import text_hashes
+from luthier.data.split import Bonds, components_of, split_rows
 from luthier.data.stage import LengthLimit, stage_records
 from luthier.data.staged import Mask, Stage
+from luthier.data.topics import TOPIC_SAMPLE, topic_names
 from luthier.data.transform import Rules
 from luthier.data.writing import NO_SPLIT, Duplicates, Verdicts, write_dataset
 from luthier.sources import Manifest, Threading, sample_fields, write_shards
@@ -140,15 +143,27 @@ def _find_duplicates(stage: Stage, threshold: float | None) -> tuple[Duplicates,
 
 def _split(stage: Stage, kept: Mask, together: Links, settings: SplitSection, scratch: Path) -> npt.NDArray[np.int8]:
     """The number of the split of each row that is kept."""
-    words = stage.word_sets(kept, scratch / "word_sets.bin")
-    edges = zip(words.offsets[:-1].tolist(), words.offsets[1:].tolist(), strict=True)
-    rows = [
-        SplitRow(row.id, row.groups, frozenset(map(hex, words.values[start:stop].tolist())))
-        for (_, row), (start, stop) in zip(stage.rows(kept), edges, strict=True)
-    ]
     place = np.cumsum(kept) - 1
-    links = [(int(place[one]), int(place[other])) for one, other in together if kept[one] and kept[other]]
-    return np.array([SPLITS.index(split) for split in split_rows(rows, links, settings)], np.int8)
+    pairs = [(place[one], place[other]) for one, other in together if kept[one] and kept[other]]
+    ids, groups = [], []
+    for batch in stage.batches(kept, ["id", "groups"]):
+        ids += batch["id"].to_pylist()
+        groups.append(Ragged(text_hashes(batch["groups"].flatten()), offsets_of(batch["groups"].value_lengths())))
+    bonds = Bonds(joined(groups), np.array(pairs, np.int64).reshape(-1, 2))
+    components = components_of(stage.word_sets(kept, scratch / "word_sets.bin"), bonds)
+    return split_rows(ids, components, _strata(stage, kept, settings.stratify), settings)
+
+
+def _strata(stage: Stage, kept: Mask, by: Literal["label", "topic"] | None) -> Sequence[str]:
+    """What has its share of rows in every split, for each row that is kept."""
+    if by == "label":
+        labels = (batch["label"].to_pylist() for batch in stage.batches(kept, ["label"]))
+        return [label or "" for batch in labels for label in batch]
+    if by == "topic":
+        sample = np.zeros_like(kept)
+        sample[np.flatnonzero(kept)[:: 1 + int(kept.sum()) // TOPIC_SAMPLE]] = True
+        return topic_names(*((spoken(row) for _, row in stage.rows(some)) for some in (sample, kept)))
+    return [""] * int(kept.sum())
 
 
 def _nothing_left(stage: Stage) -> DatasetError:

@@ -1,6 +1,7 @@
 """What duplicates are found by: a few hashes for each text, made where the text is cleaned."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -9,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from luthier.data.engine import daft
-from luthier.data.ragged import Hashes, Ragged, joined, offsets_of
+from luthier.data.ragged import Hashes, Ragged, distinct, joined, offsets_of
 from luthier.text import words
 
 NGRAM = 5
 BANDS = 20
 ROWS_PER_BAND = 6
+_BATCH = 1_000
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -46,7 +48,7 @@ def sketch(keys: Sequence[str]) -> Sketch:
     signatures = daft.Series.from_arrow(pa.array(texts, pa.large_string())).minhash(
         num_hashes=BANDS * ROWS_PER_BAND, ngram_size=NGRAM, hash_function="xxhash3_64"
     )
-    return Sketch(_hashes(column), _fold(signatures.to_arrow().flatten().to_numpy()), _word_hashes(column))
+    return Sketch(text_hashes(column), _fold(signatures.to_arrow().flatten().to_numpy()), _word_hashes(column))
 
 
 def shingles(ragged: Ragged) -> Ragged:
@@ -68,10 +70,20 @@ def _word_hashes(keys: pa.LargeStringArray) -> Ragged:
     """Each word of the batch is hashed once."""
     split = pc.split_pattern(keys, " ")
     encoded = split.values.dictionary_encode()
-    return Ragged(_hashes(encoded.dictionary)[encoded.indices.to_numpy()], split.offsets.to_numpy().astype(np.int64))
+    return Ragged(
+        text_hashes(encoded.dictionary)[encoded.indices.to_numpy()], split.offsets.to_numpy().astype(np.int64)
+    )
 
 
-def _hashes(texts: pa.Array) -> Hashes:
+def word_sets(keys: Iterable[str]) -> Ragged:
+    """Sorted, distinct hashes of the words of each comparison key."""
+    remaining = iter(keys)
+    batches = iter(lambda: list(islice(remaining, _BATCH)), [])
+    return joined([distinct(_word_hashes(pa.array(batch, pa.large_string()))) for batch in batches])
+
+
+def text_hashes(texts: pa.Array) -> Hashes:
+    """A hash of each text."""
     hashes: Hashes = daft.Series.from_arrow(texts).hash().to_arrow().to_numpy()
     return hashes
 

@@ -1,159 +1,127 @@
 """Splits by connected component, so that rows that belong together never straddle."""
 
 import hashlib
-import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+
+import numpy as np
+import numpy.typing as npt
 
 from luthier.core.recipe import SplitSection
-from luthier.core.rows import Split
+from luthier.core.rows import SPLITS, Split
+from luthier.data.ragged import Numbers, Ragged
+from luthier.data.word_sets import JoinedSets, find_alike
 
-WORD_SET_LIKENESS = 0.8
 FEW_COMPONENTS = 10
 """From this many components on, every split with a share gets at least one."""
-_EPSILON = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class SplitRow:
-    """What decides where a row goes: its groups, its words, and its id, which stands for it in the draw."""
+class Bonds:
+    """What keeps rows together, beyond words: hashes of the groups that each row is in, and pairs of rows."""
 
-    id: str
-    groups: tuple[str, ...]
-    words: frozenset[str]
-
-
-class Components:
-    """Disjoint sets of 0..count-1 (union by smallest, path halving)."""
-
-    def __init__(self, count: int) -> None:
-        self._parent = list(range(count))
-
-    def root(self, member: int) -> int:
-        """The smallest member of its set."""
-        parent = self._parent
-        while parent[member] != member:
-            parent[member] = parent[parent[member]]
-            member = parent[member]
-        return member
-
-    def join(self, one: int, other: int) -> None:
-        first, second = sorted((self.root(one), self.root(other)))
-        self._parent[second] = first
-
-    def joined(self, one: int, other: int) -> bool:
-        return self.root(one) == self.root(other)
-
-    def members(self) -> dict[int, list[int]]:
-        """Root -> members, in order."""
-        sets: dict[int, list[int]] = defaultdict(list)
-        for member in range(len(self._parent)):
-            sets[self.root(member)].append(member)
-        return dict(sets)
+    groups: Ragged
+    pairs: Numbers
+    """(pairs, 2)."""
 
 
-def split_rows(rows: Sequence[SplitRow], links: Iterable[tuple[int, int]], settings: SplitSection) -> list[Split]:
-    """The split of each row. `links` are pairs of positions that belong together beyond groups and words."""
-    components = Components(len(rows))
-    for one, other in links:
-        components.join(one, other)
-    for one, other in _group_links(rows):
-        components.join(one, other)
-    for one, other in word_set_links([row.words for row in rows], components.joined):
-        components.join(one, other)
-    members = components.members()
-    drawn = sorted(members, key=lambda root: _draw(min(rows[member].id for member in members[root]), settings.seed))
-    chosen = assign_components(
-        [len(members[root]) for root in drawn], {"test": settings.test, "validation": settings.validation}
-    )
-    splits: list[Split] = ["train"] * len(rows)
-    for root, split in zip(drawn, chosen, strict=True):
-        for member in members[root]:
-            splits[member] = split
-    return splits
+def components_of(words: Ragged, bonds: Bonds) -> Numbers:
+    """(rows,): for each row the smallest row of those that it must stay with.
 
-
-def assign_components(sizes: Sequence[int], shares: Mapping[Split, float]) -> list[Split]:
-    """Give components, in the order drawn, to the splits of `shares` until each has its share of rows; the rest trains.
-
-    A component that would overshoot is passed over. A split still short then takes the smallest one left if that
-    brings it nearer to its share, or if it has none yet and there are at least ten components.
+    Together are rows of one group, bonded pairs, and rows whose sets of `words` are at least 0.8 alike (Jaccard).
     """
-    total = sum(sizes)
-    chosen: list[Split] = ["train"] * len(sizes)
+    one, other = _group_links(bonds.groups)
+    one, other = np.concatenate([one, bonds.pairs[:, 0]]), np.concatenate([other, bonds.pairs[:, 1]])
+    joined = JoinedSets.of(len(words.offsets) - 1, one, other)
+    find_alike(words, joined)
+    return joined.labels
+
+
+def split_rows(
+    ids: Sequence[str], components: Numbers, strata: Sequence[str], settings: SplitSection
+) -> npt.NDArray[np.int8]:
+    """The number of the split of each row, see `SPLITS`.
+
+    `components` are those of `components_of`. Each value of `strata`, one a row, has its share of rows in each split,
+    as far as components allow; a component counts as the value that most of its rows have.
+    """
+    if len(ids) == 0:
+        return np.empty(0, np.int8)
+    order = np.argsort(components, kind="stable")
+    starts = np.flatnonzero(np.diff(components[order], prepend=-1))
+    names, ranks = np.unique(np.array(ids), return_inverse=True)
+    smallest = names[np.minimum.reduceat(ranks[order], starts)]
+    sizes = np.diff(np.append(starts, len(order)))
+    of_stratum = _component_strata(strata, order, starts)
+    places: dict[str, list[int]] = {name: [] for name in sorted(set(of_stratum))}
+    draws = [_draw(row_id, settings.seed) for row_id in smallest.tolist()]
+    for place in sorted(range(len(starts)), key=draws.__getitem__):
+        places[of_stratum[place]].append(place)
+    drawn = [place for members in places.values() for place in members]
+    chosen = assign_components(
+        [sizes[members].tolist() for members in places.values()],
+        {"test": settings.test, "validation": settings.validation},
+    )
+    splits = np.empty(len(starts), np.int8)
+    splits[drawn] = [SPLITS.index(split) for split in chosen]
+    result = np.empty(len(order), np.int8)
+    result[order] = np.repeat(splits, sizes)
+    return result
+
+
+def assign_components(strata: Iterable[Sequence[int]], shares: Mapping[Split, float]) -> list[Split]:
+    """Splits of components, given by their sizes in the order drawn, stratum by stratum; gives them in the same order.
+
+    In each stratum, components go to the splits of `shares` until each has its share of the rows; the rest trains. What
+    a split lacks or has too much in one stratum is made up for in the next. A component that would overshoot is passed
+    over. A split still short at the end takes the smallest component left if that brings it nearer to its share, or if
+    it has none yet and there are at least ten components.
+    """
+    sizes: list[int] = []
+    chosen: list[Split] = []
+    have = dict.fromkeys(shares, 0)
+    for stratum in strata:
+        first = len(sizes)
+        sizes += stratum
+        chosen += ["train"] * len(stratum)
+        for split, share in shares.items():
+            wanted = round(share * sum(sizes))
+            for place in range(first, len(sizes)):
+                if have[split] >= wanted:
+                    break
+                if chosen[place] == "train" and have[split] + sizes[place] <= wanted:
+                    chosen[place] = split
+                    have[split] += sizes[place]
     for split, share in shares.items():
-        wanted = round(share * total)
-        if share > 0 and len(sizes) >= FEW_COMPONENTS:
-            wanted = max(wanted, 1)
-        have = 0
-        for place, size in enumerate(sizes):
-            if chosen[place] == "train" and have + size <= wanted:
-                chosen[place] = split
-                have += size
-        left = [place for place in range(len(sizes)) if chosen[place] == "train"]
-        if have >= wanted or len(left) < 2:
+        many = share > 0 and len(sizes) >= FEW_COMPONENTS
+        wanted = max(round(share * sum(sizes)), int(many))
+        left = [place for place, taken in enumerate(chosen) if taken == "train"]
+        if have[split] >= wanted or len(left) < 2:
             continue
-        smallest = min(left, key=lambda place: sizes[place])
-        nearer = abs(wanted - have - sizes[smallest]) < wanted - have
-        if nearer or (have == 0 and len(sizes) >= FEW_COMPONENTS):
+        smallest = min(left, key=sizes.__getitem__)
+        nearer = abs(wanted - have[split] - sizes[smallest]) < wanted - have[split]
+        if nearer or (have[split] == 0 and many):
             chosen[smallest] = split
     return chosen
 
 
-def word_set_links(
-    sets: Sequence[frozenset[str]], joined: Callable[[int, int], bool] = lambda _one, _other: False
-) -> Iterator[tuple[int, int]]:
-    """Pairs of positions whose word sets have a Jaccard likeness of at least 0.8, without those already `joined`.
-
-    Exact. Sets A, B this alike share at least 0.8 |A| words, so that, sorted with rare words first, they share k of
-    them within their first |A| - 0.8 |A| + k and |B| - 0.8 |B| + k (prefix filtering; Chaudhuri, Ganti and Kaushik
-    2006; with k > 1: Wang, Li and Feng 2012). Identical sets are linked through the first of them.
-    """
-    frequency = Counter(word for words in sets for word in words)
-    first_of: dict[frozenset[str], int] = {}
-    for place, words in enumerate(sets):
-        first = first_of.setdefault(words, place)
-        if first != place and words:
-            yield first, place
-    distinct = [place for words, place in first_of.items() if words]
-    index: dict[str, list[int]] = defaultdict(list)
-    for place in sorted(distinct, key=lambda place: (len(sets[place]), place)):
-        words = sets[place]
-        rare_first = sorted(words, key=lambda word: (frequency[word], word))
-        prefix = rare_first[: len(words) - _fewest_shared(words) + _prefix_matches(words)]
-        for other, matches in Counter(chain.from_iterable(index[word] for word in prefix)).items():
-            likely = matches >= _prefix_matches(sets[other])
-            if likely and _alike(words, sets[other]) and not joined(place, other):
-                yield other, place
-        for word in prefix:
-            index[word].append(place)
+def _group_links(groups: Ragged) -> tuple[Numbers, Numbers]:
+    """Pairs of rows that share a group: each row with the first of them."""
+    rows = np.repeat(np.arange(len(groups.offsets) - 1), groups.lengths)
+    _, first, group = np.unique(groups.values, return_index=True, return_inverse=True)
+    return rows[first][group], rows
 
 
-def _fewest_shared(words: frozenset[str]) -> int:
-    return math.ceil(WORD_SET_LIKENESS * len(words) - _EPSILON)
-
-
-def _prefix_matches(words: frozenset[str]) -> int:
-    """k: a longer prefix costs more look-ups, and spares far more comparisons."""
-    return min(4, _fewest_shared(words))
-
-
-def _alike(larger: frozenset[str], smaller: frozenset[str]) -> bool:
-    if len(smaller) < WORD_SET_LIKENESS * len(larger) - _EPSILON:
-        return False
-    shared = len(larger & smaller)
-    return shared >= WORD_SET_LIKENESS * (len(larger) + len(smaller) - shared) - _EPSILON
-
-
-def _group_links(rows: Sequence[SplitRow]) -> Iterator[tuple[int, int]]:
-    first_of: dict[str, int] = {}
-    for place, row in enumerate(rows):
-        for group in row.groups:
-            first = first_of.setdefault(group, place)
-            if first != place:
-                yield first, place
+def _component_strata(strata: Sequence[str], order: Numbers, starts: Numbers) -> list[str]:
+    """The most frequent stratum of each component; of equally frequent ones the first by name."""
+    names, numbers = np.unique(np.array(strata, dtype=np.str_), return_inverse=True)
+    if len(names) == 1:
+        return [str(names[0])] * len(starts)
+    component = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
+    pairs, counts = np.unique(component * len(names) + numbers[order], return_counts=True)
+    best = pairs[np.lexsort((pairs, -counts, pairs // len(names)))]
+    _, first = np.unique(best // len(names), return_index=True)
+    return [str(name) for name in names[best[first] % len(names)]]
 
 
 def _draw(row_id: str, seed: int) -> bytes:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -131,12 +132,16 @@ class Stage:
 
     def rows(self, kept: Mask) -> Iterator[tuple[int, Row]]:
         """(index, row) of the records kept, in order; in memory a batch at a time."""
-        columns = ["file", "row", *(field.name for field in ROW_FIELDS)]
+        indices = iter(np.flatnonzero(kept).tolist())
+        for batch in self.batches(kept, ["file", "row", *(field.name for field in ROW_FIELDS)]):
+            yield from zip(islice(indices, batch.num_rows), rows_of(batch), strict=True)
+
+    def batches(self, kept: Mask, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """These columns of the records kept, in order."""
         for part in self.parts:
             index = part.first
             for batch in part.batches(columns):
-                chosen = kept[index : index + batch.num_rows]
-                yield from zip((index + np.flatnonzero(chosen)).tolist(), rows_of(batch.filter(chosen)), strict=True)
+                yield batch.filter(pa.array(kept[index : index + batch.num_rows]))
                 index += batch.num_rows
 
     def _spans(self, rows: Numbers) -> Iterator[tuple[Part, slice]]:

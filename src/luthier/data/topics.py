@@ -1,10 +1,22 @@
 """What a collection of texts is about: topics by non-negative matrix factorisation (Lee and Seung 1999) of TF-IDF."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from sklearn.decomposition import NMF
+    from sklearn.feature_extraction.text import TfidfVectorizer
 
 MOST_TOPICS = 8
+TOPIC_SAMPLE = 10_000
+"""So many texts tell the topics of all."""
 _TERMS = 6
+_BATCH = 1_000
 _FEWEST_TEXTS = 20
 _TEXTS_PER_TOPIC = 10
 _MOST_WORDS = 4_000
@@ -26,35 +38,70 @@ class Topic:
 
 def find_topics(texts: Sequence[str]) -> list[Topic]:
     """Topics of the texts, the largest first; none of fewer than twenty texts, or of texts without common words."""
-    if len(texts) < _FEWEST_TEXTS:
+    model = _Topics.of(texts)
+    if model is None:
         return []
-    from sklearn.decomposition import NMF
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    vectorizer = TfidfVectorizer(
-        min_df=2,
-        max_df=_COMMON_SHARE,
-        max_features=_MOST_WORDS,
-        stop_words="english",
-        token_pattern=r"(?u)\b[^\W\d_]{3,}\b",
-        sublinear_tf=True,
-    )
-    try:
-        weights = vectorizer.fit_transform(texts)
-    except ValueError:  # no word is left
-        return []
-    count = min(MOST_TOPICS, len(texts) // _TEXTS_PER_TOPIC, weights.shape[1])
-    if count < 2:
-        return []
-    factorisation = NMF(n_components=count, init="nndsvda", random_state=0, max_iter=200, tol=1e-3)
-    shares = factorisation.fit_transform(weights)
-    names = vectorizer.get_feature_names_out()
+    shares = model.shares(texts)
+    names = model.vectorizer.get_feature_names_out()
     leading = shares.argmax(axis=1)
     has_topic = shares.max(axis=1) > 0
     topics = []
-    for number, component in enumerate(factorisation.components_):
+    for number, component in enumerate(model.factorisation.components_):
         members = (leading == number) & has_topic
         if members.any():
             terms = tuple(str(names[place]) for place in component.argsort()[::-1][:_TERMS])
             topics.append(Topic(terms, int(members.sum()), texts[int((shares[:, number] * members).argmax())]))
     return sorted(topics, key=lambda topic: -topic.texts)
+
+
+def topic_names(sample: Iterable[str], texts: Iterable[str]) -> list[str]:
+    """A name for the topic of each text, by the topics of the sample; empty for a text of none of them."""
+    model, remaining = _Topics.of(list(sample)), iter(texts)
+    named: list[str] = []
+    for batch in iter(lambda: list(islice(remaining, _BATCH)), []):
+        if model is None:
+            named += [""] * len(batch)
+            continue
+        shares = model.shares(batch)
+        numbers = np.where(shares.max(axis=1) > 0, shares.argmax(axis=1), -1).tolist()
+        named += ["" if number < 0 else f"topic {number + 1}" for number in numbers]
+    return named
+
+
+@dataclass(frozen=True, slots=True)
+class _Topics:
+    """A fitted TF-IDF and its factorisation."""
+
+    vectorizer: "TfidfVectorizer"
+    factorisation: "NMF"
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "_Topics | None":
+        """Fitted to the texts; None where they are too few or have no words in common."""
+        if len(texts) < _FEWEST_TEXTS:
+            return None
+        from sklearn.decomposition import NMF
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        vectorizer = TfidfVectorizer(
+            min_df=2,
+            max_df=_COMMON_SHARE,
+            max_features=_MOST_WORDS,
+            stop_words="english",
+            token_pattern=r"(?u)\b[^\W\d_]{3,}\b",
+            sublinear_tf=True,
+        )
+        try:
+            weights = vectorizer.fit_transform(texts)
+        except ValueError:  # no word is left
+            return None
+        count = min(MOST_TOPICS, len(texts) // _TEXTS_PER_TOPIC, weights.shape[1])
+        if count < 2:
+            return None
+        factorisation = NMF(n_components=count, init="nndsvda", random_state=0, max_iter=200, tol=1e-3)
+        return cls(vectorizer, factorisation.fit(weights))
+
+    def shares(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        """(texts, topics): how much of each topic is in each text."""
+        shares: npt.NDArray[np.float64] = self.factorisation.transform(self.vectorizer.transform(texts))
+        return shares
