@@ -1,59 +1,80 @@
-import random
 from collections import Counter
 from collections.abc import Sequence
-from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from luthier.core.recipe import SplitSection
-from luthier.core.rows import Split
-from luthier.data.split import SplitRow, assign_components, split_rows, word_set_links
-from luthier.text import jaccard
+from luthier.core.rows import SPLITS, Split
+from luthier.data.ragged import Ragged, offsets_of
+from luthier.data.sketch import word_sets
+from luthier.data.split import Bonds, assign_components, components_of, split_rows
 
-word_sets = st.lists(st.frozensets(st.sampled_from("abcdefghijkl"), max_size=9), max_size=12)
+
+def bonds(groups: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]] = ()) -> Bonds:
+    values = np.array([group for some in groups for group in some], np.uint64)
+    lengths = np.array([len(some) for some in groups], np.int64)
+    return Bonds(Ragged(values, offsets_of(lengths)), np.array(pairs, np.int64).reshape(-1, 2))
 
 
-def distinct_rows(count: int) -> list[SplitRow]:
-    return [SplitRow(f"row-{number}", (), frozenset({f"a{number}", f"b{number}"})) for number in range(count)]
+def split_apart(count: int, settings: SplitSection, strata: Sequence[str] | None = None) -> list[str]:
+    """The splits of rows that have nothing to do with each other."""
+    ids = [f"row-{number}" for number in range(count)]
+    splits = split_rows(ids, np.arange(count), strata or [""] * count, settings)
+    return [SPLITS[split] for split in splits.tolist()]
 
 
 def test_shares_are_met() -> None:
-    splits = split_rows(distinct_rows(200), [], SplitSection(validation=0.1, test=0.2))
+    splits = split_apart(200, SplitSection(validation=0.1, test=0.2))
     assert Counter(splits) == {"train": 140, "validation": 20, "test": 40}
 
 
-def test_no_sibling_straddles() -> None:
-    rows = [
-        SplitRow(f"row-{n}", (f"customer_id={n // 10}",), frozenset({f"a{n}", *(f"p{n // 5}.{k}" for k in range(9))}))
-        for n in range(200)
-    ]
-    links = [(place, place + 100) for place in range(0, 100, 25)]
-    splits = split_rows(rows, links, SplitSection())
-    assert all(splits[one] == splits[other] for one, other in links)
-    for one, first in enumerate(rows):
-        for other, second in enumerate(rows[:one]):
-            if set(first.groups) & set(second.groups) or jaccard(first.words, second.words) >= 0.8:
-                assert splits[one] == splits[other]
-    assert len(set(splits)) > 1
+def test_groups_pairs_and_words_keep_rows_together() -> None:
+    texts = ["a b c d e f", "a b c d e", "g h", "i j", "k l", "m n", "o p"]
+    together = components_of(word_sets(texts), bonds([[], [], [1], [1, 2], [2], [], []], [(5, 6)]))
+    assert together.tolist() == [0, 0, 2, 2, 2, 5, 5]
 
 
-def test_the_same_value_in_another_field_joins_nothing() -> None:
-    rows = [SplitRow(f"row-{n}", (("a=" if n % 2 else "b=") + "1",), frozenset({f"w{n}"})) for n in range(40)]
-    splits = split_rows(rows, [], SplitSection(validation=0.0, test=0.5))
-    assert Counter(splits) == {"train": 20, "test": 20}
-    assert len({splits[n] for n in range(0, 40, 2)}) == 1
+def test_no_component_straddles() -> None:
+    components = np.arange(300) // 3 * 3
+    splits = split_rows([f"row-{n}" for n in range(300)], components, [""] * 300, SplitSection())
+    assert all(len(set(splits[place : place + 3].tolist())) == 1 for place in range(0, 300, 3))
+    assert Counter(splits.tolist()) == {0: 240, 1: 30, 2: 30}
 
 
 def test_the_seed_decides_and_the_order_does_not() -> None:
-    rows = distinct_rows(50)
-    first = dict(zip((row.id for row in rows), split_rows(rows, [], SplitSection(seed=1)), strict=True))
-    turned = rows[::-1]
-    again = dict(zip((row.id for row in turned), split_rows(turned, [], SplitSection(seed=1)), strict=True))
-    other = dict(zip((row.id for row in rows), split_rows(rows, [], SplitSection(seed=2)), strict=True))
-    assert first == again
-    assert first != other
+    ids = [f"row-{number}" for number in range(50)]
+
+    def split(names: Sequence[str], seed: int) -> dict[str, int]:
+        splits = split_rows(names, np.arange(50), [""] * 50, SplitSection(seed=seed))
+        return dict(zip(names, splits.tolist(), strict=True))
+
+    assert split(ids, 1) == split(ids[::-1], 1)
+    assert split(ids, 1) != split(ids, 2)
+
+
+def test_every_stratum_has_its_share() -> None:
+    strata = ["order"] * 300 + ["refund"] * 60 + ["rare"] * 10
+    counts = Counter(zip(strata, split_apart(370, SplitSection(), strata), strict=True))
+    assert [counts[name, "test"] for name in ("order", "refund", "rare")] == [30, 6, 1]
+    assert [counts[name, "validation"] for name in ("order", "refund", "rare")] == [30, 6, 1]
+
+
+def test_strata_of_single_rows_still_give_every_split_its_share() -> None:
+    splits = split_apart(100, SplitSection(), [f"label {number}" for number in range(100)])
+    assert Counter(splits) == {"train": 80, "validation": 10, "test": 10}
+
+
+def test_a_component_counts_as_what_most_of_its_rows_are() -> None:
+    strata = ["a", "a", "b"] * 40
+    splits = split_rows([f"row-{n}" for n in range(120)], np.arange(120) // 3 * 3, strata, SplitSection())
+    assert Counter(splits.tolist()) == {0: 96, 1: 12, 2: 12}
+
+
+def test_no_rows_make_no_splits() -> None:
+    assert split_rows([], np.empty(0, np.int64), [], SplitSection()).tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -69,37 +90,11 @@ def test_the_seed_decides_and_the_order_does_not() -> None:
 )
 def test_components_go_where_they_fit(sizes: list[int], shares: dict[Split, float], counts: dict[str, int]) -> None:
     rows: Counter[str] = Counter()
-    for split, size in zip(assign_components(sizes, shares), sizes, strict=True):
+    for split, size in zip(assign_components([sizes], shares), sizes, strict=True):
         rows[split] += size
     assert rows == counts
 
 
 @given(st.lists(st.integers(1, 30), min_size=10, max_size=60), st.floats(0.01, 0.4), st.floats(0.01, 0.4))
 def test_every_split_gets_rows_and_training_too(sizes: list[int], test: float, validation: float) -> None:
-    assert set(assign_components(sizes, {"test": test, "validation": validation})) == {"train", "test", "validation"}
-
-
-def linked_by_hand(sets: Sequence[frozenset[str]]) -> set[tuple[int, int]]:
-    """Pairs at least 0.8 alike, identical sets standing for the first of them."""
-    first_of: dict[frozenset[str], int] = {}
-    for place, words in enumerate(sets):
-        first_of.setdefault(words, place)
-    firsts = sorted(place for words, place in first_of.items() if words)
-    alike = {(one, other) for one, other in combinations(firsts, 2) if jaccard(sets[one], sets[other]) >= 0.8}
-    same = {(first_of[words], place) for place, words in enumerate(sets) if words and first_of[words] != place}
-    return alike | same
-
-
-@given(word_sets)
-def test_every_pair_of_small_sets_is_found(sets: list[frozenset[str]]) -> None:
-    assert {(min(pair), max(pair)) for pair in word_set_links(sets)} == linked_by_hand(sets)
-
-
-def test_every_pair_of_large_sets_is_found() -> None:
-    draw = random.Random(3)
-    sets = [frozenset(draw.choices(range(60), k=draw.randint(5, 50))) for _ in range(60)]
-    sets += [frozenset(draw.sample(sorted(words), round(len(words) * 0.85))) for words in sets]
-    named = [frozenset(f"w{number}" for number in numbers) for numbers in sets]
-    found = {(min(pair), max(pair)) for pair in word_set_links(named)}
-    assert found == linked_by_hand(named)
-    assert len(found) > 50
+    assert set(assign_components([sizes], {"test": test, "validation": validation})) == {"train", "test", "validation"}
