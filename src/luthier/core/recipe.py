@@ -126,6 +126,7 @@ class CleanSection(Section):
     min_words: Annotated[int, Field(ge=0)] = Field(
         4, description="rows with fewer words are dropped, the system prompt not counted"
     )
+    max_words: Positive | None = Field(None, description="rows with more words are dropped; null leaves it to tokens")
     near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = Field(
         0.8, description="Jaccard likeness of word 5-grams from which a row is dropped; null keeps all, exact ones too"
     )
@@ -138,6 +139,12 @@ class CleanSection(Section):
     )
     languages: tuple[str, ...] = Field((), description="ISO 639-1 codes to keep; empty keeps every language")
     redact: RedactSection | None = Field(RedactSection(), description="null leaves personal data in place")
+
+    @model_validator(mode="after")
+    def _some_length_is_right(self) -> "CleanSection":
+        if self.max_words is not None and self.max_words < self.min_words:
+            raise ValueError("max_words must not be below min_words")
+        return self
 
 
 class SplitSection(Section):

@@ -50,7 +50,7 @@ def cleaning_steps(clean: CleanSection, system: str, task: Task = "chat") -> tup
         partial(fit_task, task=task),
         partial(settle_row, system=system),
         partial(redact_row, settings=clean.redact, system=system),
-        partial(long_enough, min_words=clean.min_words),
+        partial(of_length, min_words=clean.min_words, max_words=clean.max_words),
         partial(in_languages, languages=clean.languages),
     )
 
@@ -88,10 +88,14 @@ def settle_row(row: Row, system: str) -> Row | Dropped:
     return replace(row, messages=settled, rejected=other[len(settled) - 1 :])
 
 
-def long_enough(row: Row, min_words: int) -> Row | Dropped:
+def of_length(row: Row, min_words: int, max_words: int | None = None) -> Row | Dropped:
     """Count the words of the whole row without the system prompt."""
     count = len(words(spoken(row)))
-    return row if count >= min_words else dropped("too short", f"{count} words, at least {min_words} wanted")
+    if count < min_words:
+        return dropped("too short", f"{count} words, at least {min_words} wanted")
+    if max_words is not None and count > max_words:
+        return dropped("too many words", f"{count} words, at most {max_words} wanted")
+    return row
 
 
 def in_languages(row: Row, languages: Sequence[str]) -> Row | Dropped:

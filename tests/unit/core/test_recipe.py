@@ -72,6 +72,7 @@ def test_recipe_cannot_be_changed() -> None:
         ("training=", "training is empty or a single value: it takes fields of its own"),
         ("data.sources=[raw.csv]", "data.sources.0 is empty or a single value"),
         ("data.split.validation=0.9", "data.split: validation and test together must stay below 0.9"),
+        ("data.clean.max_words=3", "data.clean: max_words must not be below min_words"),
         ("evaluation.gates.facts=0.6", "evaluation: gates.facts needs evaluation.questions"),
         ("model.dtype=float16", "model.dtype: input should be 'auto', 'bfloat16' or 'float32'"),
         ("serving.port=70000", "serving.port: input should be less than or equal to 65535"),

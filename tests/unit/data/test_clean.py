@@ -65,6 +65,14 @@ def test_words_of_the_system_prompt_do_not_count() -> None:
     )
 
 
+def test_rows_of_too_many_words_are_dropped_and_the_limit_itself_passes() -> None:
+    row = chat(("system", "of no account"), ("user", "one two three"), ("assistant", "four, five"))
+    assert run_steps(row, cleaning_steps(CleanSection(max_words=5), "")).reasons == ()
+    assert run_steps(row, cleaning_steps(CleanSection(max_words=4), "")).reasons == (
+        "too many words: 5 words, at most 4 wanted",
+    )
+
+
 def test_nothing_left_after_cleaning() -> None:
     cleaned = run_steps(Row("", ORIGIN, text="<br>"), cleaning_steps(CleanSection(), ""))
     assert cleaned.reasons[0] == "missing value: nothing left after cleaning"
