@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 import yaml
 
@@ -33,6 +34,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Read by huggingface_hub when it is first imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+hypothesis.settings.register_profile("no deadline", deadline=None)  # how fast an example runs depends on what else runs
+hypothesis.settings.load_profile("no deadline")
 
 DEFAULT_SYSTEM_PROMPT = "You are a helpful model that slips this in."
 CHATML_TEMPLATE = (
