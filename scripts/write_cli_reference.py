@@ -54,6 +54,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "files": "for each file `path`, `read`, `kept`, `dropped`",
         "seconds": "wall time",
         "formats": "layout found in each file",
+        "leakage": "splits with rows like another's: `found`, and `complete` if all were compared",
         "reasons": "records dropped for each kind of reason; a record may have several",
         "redactions": "masked e-mail addresses, phone numbers and cards, by kind",
     },
@@ -88,6 +89,11 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "words": "new tokens: `word`, `occurrences`, `pieces` so far, `tokens_saved`; with and without a space before "
         "it a word is two",
         **TOKENIZERS,
+    },
+    "data leakage": {
+        "rows": "rows held out",
+        "complete": "false where there were too many alike rows to compare all",
+        "leaks": "the most alike first: `likeness`, and of `held_out` and `known` the `file`, `row` and `text`",
     },
     "check": {
         "verdict": "pass, warn or fail",

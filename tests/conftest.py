@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, which processes that they start inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Machines that are busy take their time over an example.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 # Read by huggingface_hub when it is first imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"

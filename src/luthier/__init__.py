@@ -19,7 +19,7 @@ from luthier.core.errors import GateRefused, LuthierError
 if TYPE_CHECKING:
     from luthier.pipeline.chat import open_chat
     from luthier.pipeline.check import check
-    from luthier.pipeline.datasets import dataset_stats, diff, dropped_records, export_dataset, show_rows
+    from luthier.pipeline.datasets import dataset_stats, diff, dropped_records, export_dataset, leakage, show_rows
     from luthier.pipeline.demo import demo
     from luthier.pipeline.evaluate import evaluate
     from luthier.pipeline.init import init
@@ -47,6 +47,7 @@ __all__ = [
     "export_dataset",
     "extend_vocabulary",
     "init",
+    "leakage",
     "lineage",
     "list_artefacts",
     "monitor",
@@ -77,6 +78,7 @@ _HOMES = {
     "export_dataset": "datasets",
     "extend_vocabulary": "tokenizer",
     "init": "init",
+    "leakage": "datasets",
     "lineage": "registry",
     "list_artefacts": "registry",
     "monitor": "monitor",

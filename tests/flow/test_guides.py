@@ -82,7 +82,7 @@ def test_preparing_data(command, tiny_model_folder, tmp_path, monkeypatch):
     recipe["data"]["max_length"] = 8192  # the tiny tokenizer makes several tokens of a word
     (shop / "luthier.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     commands = list(shown_after(page, "text", since=SAMPLE_DATA))
-    assert len(commands) == 8
+    assert len(commands) == 9
     ids: dict[str, str] = {}
     for code, shown in commands:
         ended = command(shop, *arguments(code, ids))

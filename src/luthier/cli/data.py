@@ -131,6 +131,28 @@ def diff(
 
 
 @app.command()
+def leakage(
+    known: Annotated[str, typer.Argument(help="train, validation, test, a dataset's id, or a file.")],
+    held_out: Annotated[str, typer.Argument(help="The same: rows that must be new to what learns from the first.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many pairs to print at most.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Find rows to evaluate on that are like rows to train on: 80 % of their words or more are the same."""
+    with open_here() as project:
+        found = luthier.leakage(project, known, held_out)
+    if as_json:
+        print_json(found.to_json())
+        return
+    print(f"{len(found.leaks):,} of {found.rows:,} rows of {held_out} are like rows of {known}")
+    if not found.complete:
+        print("The rows are too many and too alike to compare every pair; there may be more.")
+    for leak in found.leaks[:limit]:
+        print(f"--- {leak.likeness:.0%} alike")
+        for side in (leak.held_out, leak.known):
+            print(f"{side.file} row {side.row}: {_on_one_line(side.text)}")
+
+
+@app.command()
 def export(
     dataset: Annotated[str, typer.Argument(help="A dataset.")],
     folder: Annotated[Path, typer.Argument(help="Where to write the files.")],
@@ -157,10 +179,15 @@ def _marked(runs: Sequence["Run"]) -> str:
     return "".join(f"⟦{text}⟧" if target else text for target, text in parts).rstrip("\n")
 
 
-def _shorten(original: str, longest: int = 160) -> str:
+def _shorten(original: str) -> str:
     """An original record on one line."""
     try:
         text = json.dumps(json.loads(original), ensure_ascii=False)
     except ValueError:
-        text = " ".join(original.split())
+        text = original
+    return _on_one_line(text)
+
+
+def _on_one_line(text: str, longest: int = 160) -> str:
+    text = " ".join(text.split())
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -178,6 +178,10 @@ class DataSection(Section):
         description="model whose vectors tell what texts mean, named like model.base; fetched when something needs it",
     )
     clean: CleanSection = CleanSection()
+    held_out: tuple[str, ...] = Field(
+        (),
+        description="files, folders or patterns to evaluate on, e.g. [golden.jsonl]; rows like theirs are dropped",
+    )
     split: SplitSection = SplitSection()
     max_length: Positive = Field(4096, description="longest row in tokens")
     over_length: OverLength = Field(

@@ -1,7 +1,9 @@
 """Clean, dedupe, redact, format and split: from source files to a dataset."""
 
+from luthier.data.clean import spoken
 from luthier.data.dataset import PAGE_NAME, export, iterate_rows, read_ledger, read_report, read_rows
 from luthier.data.diff import DatasetDiff, Difference, diff_datasets
+from luthier.data.leakage import find_leaks, rows_of_file
 from luthier.data.ledger import LedgerEntry
 from luthier.data.prepare import Prepared, prepare
 from luthier.data.reasons import reason_kind
@@ -18,10 +20,13 @@ __all__ = [
     "TokenCounter",
     "diff_datasets",
     "export",
+    "find_leaks",
     "iterate_rows",
     "prepare",
     "read_ledger",
     "read_report",
     "read_rows",
     "reason_kind",
+    "rows_of_file",
+    "spoken",
 ]

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,15 +13,18 @@ import numpy.typing as npt
 
 from luthier.core.errors import DatasetError, RecipeError
 from luthier.core.files import atomic_directory
-from luthier.core.recipe import CleanSection, DataSection, SplitSection, Task
+from luthier.core.identity import file_digest
+from luthier.core.recipe import DataSection, SplitSection, Task
+from luthier.core.rows import Row
 from luthier.data.clean import cleaning_steps, spoken
 from luthier.data.dataset import LEDGER_NAME, ROWS_NAME
 from luthier.data.dedupe import exact_duplicates, near_duplicates
 from luthier.data.engine import running_on
 from luthier.data.language import known_languages
 from luthier.data.layout import Layout, resolve_layout
+from luthier.data.leakage import drop_leaks, rows_of_file, split_leakage
 from luthier.data.passes import CorpusPass, run_passes
-from luthier.data.ragged import Ragged, joined, offsets_of
+from luthier.data.ragged import Numbers, Ragged, joined, offsets_of
 from luthier.data.reasons import reason_kind
 from luthier.data.report import Purpose, values_to_keep, write_report
 from luthier.data.scratch import preparation_digest, scratch_folder
@@ -40,12 +44,14 @@ Links = Sequence[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A written dataset; `sources` are (name, SHA-256) of the files it was made from, `report` plain JSON values."""
+    """A written dataset; `sources` are (name, SHA-256) of the files it was made from, `held_out` of those whose
+    rows it must not have, `report` plain JSON values."""
 
     id: str
     folder: Path
     report: Mapping[str, object]
     sources: tuple[tuple[str, str], ...]
+    held_out: tuple[tuple[str, str], ...]
 
 
 def prepare(
@@ -55,9 +61,9 @@ def prepare(
     purpose: Purpose,
     progress: Progress = lambda _: None,
 ) -> Prepared:
-    """Make the dataset that a recipe describes, with its report. Source paths are relative to `root`.
+    """Make the dataset that a recipe describes, with its report. Paths are relative to `root`.
 
-    `folder_for` gives the folder of a dataset id. The same
+    `data.held_out` names files, not folders. `folder_for` gives the folder of a dataset id. The same
     files and recipe give the same id on every machine and engine. One that was killed or stopped goes on after the last
     partition that it finished. Raises SourceError, RecipeError, DatasetError (no row is left) or WorkspaceError (cannot
     write); then nothing is left behind.
@@ -65,6 +71,7 @@ def prepare(
     started = time.perf_counter()
     _check_languages(data.clean.languages)
     paths = [(root / source.path, source.path) for source in data.sources]
+    held_out = [row for name in data.held_out for row in rows_of_file(root / name, name, data, purpose.task)]
     digest = preparation_digest(data, [path for path, _ in paths], f"{purpose.counter.name} {purpose.task}")
     with scratch_folder(folder_for("any").parent, digest) as scratch:
         threading = [Threading(source.thread_by, source.agents) for source in data.sources]
@@ -73,11 +80,11 @@ def prepare(
         limit = LengthLimit(data.max_length, purpose.counter, data.over_length)
         with running_on(data.engine):
             stage = stage_records(manifest, _rules(data, layouts, purpose.task), limit, scratch / "staged", progress)
-        verdicts = _judge(stage, data, scratch, progress)
+        verdicts, leakage = _judge(stage, data, held_out, scratch, progress)
         progress("writing the dataset")
         dataset_id, report = write_dataset(stage, verdicts, manifest, scratch)
         formats = {source.path: layout.shown for source, layout in zip(data.sources, layouts, strict=True)}
-        report = {"dataset": dataset_id, **report, "formats": formats}
+        report = {"dataset": dataset_id, **report, "formats": formats, "leakage": leakage}
         progress("writing the report")
         keep = values_to_keep(manifest, layouts, data.clean.redact)
         folder = folder_for(dataset_id)
@@ -87,7 +94,9 @@ def prepare(
             verdict = write_report(partial, report, keep, purpose, data.clean.redact)
     seconds = round(time.perf_counter() - started, 3)
     full_report = {**report, "verdict": verdict, "path": str(folder), "seconds": seconds}
-    return Prepared(dataset_id, folder, full_report, tuple((entry.name, entry.digest) for entry in manifest.sources))
+    sources = tuple((entry.name, entry.digest) for entry in manifest.sources)
+    kept_out = tuple((name, file_digest([root / name])) for name in data.held_out)
+    return Prepared(dataset_id, folder, full_report, sources, kept_out)
 
 
 def _check_languages(languages: Sequence[str]) -> None:
@@ -111,23 +120,30 @@ def _rules(data: DataSection, layouts: Sequence[Layout], task: Task) -> Rules:
     return Rules(layouts, cleaning_steps(data.clean, data.system, task), data.split.group_by, data.clean.redact)
 
 
-def _corpus_passes(clean: CleanSection) -> Sequence[CorpusPass]:  # noqa: ARG001
+def _corpus_passes(held_out: Sequence[Row]) -> Sequence[CorpusPass]:
     """What is looked for in all rows together, after duplicates are gone and before the split."""
-    return ()
+    return [CorpusPass(partial(drop_leaks, held_out=held_out), drops=True)] if held_out else []
 
 
-def _judge(stage: Stage, data: DataSection, scratch: Path, progress: Progress) -> Verdicts:
-    """What becomes of the records that cleaning let pass. Raises DatasetError if none is kept."""
+def _judge(
+    stage: Stage, data: DataSection, held_out: Sequence[Row], scratch: Path, progress: Progress
+) -> tuple[Verdicts, dict[str, object]]:
+    """What becomes of the records that cleaning let pass, and what leaks from one split to another.
+
+    Raises DatasetError if none is kept.
+    """
     progress("looking for duplicates")
     duplicates, together = _find_duplicates(stage, data.clean.near_duplicates)
     kept = stage.eligible.copy()
     kept[[*duplicates.exact, *duplicates.near]] = False
-    remarks = run_passes(stage, kept, _corpus_passes(data.clean))
+    remarks = run_passes(stage, kept, _corpus_passes(held_out))
     if not kept.any():
         raise _nothing_left(stage)
     splits = np.full(len(kept), NO_SPLIT, np.int8)
-    splits[kept] = _split(stage, kept, together, data.split, scratch)
-    return Verdicts(splits, duplicates, remarks)
+    progress("dividing the rows")
+    words = stage.word_sets(kept, scratch / "word_sets.bin")
+    splits[kept] = _split(stage, kept, components_of(words, _bonds(stage, kept, together)), data.split)
+    return Verdicts(splits, duplicates, remarks), split_leakage(words, splits[kept])
 
 
 def _find_duplicates(stage: Stage, threshold: float | None) -> tuple[Duplicates, Links]:
@@ -141,16 +157,20 @@ def _find_duplicates(stage: Stage, threshold: float | None) -> tuple[Duplicates,
     return Duplicates(exact, near.matches), near.siblings
 
 
-def _split(stage: Stage, kept: Mask, together: Links, settings: SplitSection, scratch: Path) -> npt.NDArray[np.int8]:
-    """The number of the split of each row that is kept."""
+def _bonds(stage: Stage, kept: Mask, together: Links) -> Bonds:
+    """What keeps rows together that are kept, beyond their words."""
     place = np.cumsum(kept) - 1
     pairs = [(place[one], place[other]) for one, other in together if kept[one] and kept[other]]
-    ids, groups = [], []
-    for batch in stage.batches(kept, ["id", "groups"]):
-        ids += batch["id"].to_pylist()
-        groups.append(Ragged(text_hashes(batch["groups"].flatten()), offsets_of(batch["groups"].value_lengths())))
-    bonds = Bonds(joined(groups), np.array(pairs, np.int64).reshape(-1, 2))
-    components = components_of(stage.word_sets(kept, scratch / "word_sets.bin"), bonds)
+    groups = [
+        Ragged(text_hashes(batch["groups"].flatten()), offsets_of(batch["groups"].value_lengths()))
+        for batch in stage.batches(kept, ["groups"])
+    ]
+    return Bonds(joined(groups), np.array(pairs, np.int64).reshape(-1, 2))
+
+
+def _split(stage: Stage, kept: Mask, components: Numbers, settings: SplitSection) -> npt.NDArray[np.int8]:
+    """The number of the split of each row that is kept."""
+    ids = [row_id for batch in stage.batches(kept, ["id"]) for row_id in batch["id"].to_pylist()]
     return split_rows(ids, components, _strata(stage, kept, settings.stratify), settings)
 
 

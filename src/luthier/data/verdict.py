@@ -48,14 +48,16 @@ def _is_it_clean(figures: Mapping[str, Any]) -> Finding:
     if left := figures["personal_data"]["residual_rows"]:
         share = left / max(1, figures["personal_data"]["residual_sampled"])
         faults.append(f"about {share:.1%} of the rows may still hold personal data: read the samples")
-    if figures.get("leakage"):
-        leaks = ", ".join(f"{leak['rows']} of {leak['of']}" for leak in figures["leakage"])
-        faults.append(f"rows of one split are like rows of another: {leaks}")
+    if leaks := figures["leakage"]["found"]:
+        counted = ", ".join(f"{leak['rows']:,} of {leak['of']:,} in {leak['one']}" for leak in leaks)
+        faults.append(f"rows of one split are like rows of another: {counted}")
+    if not figures["leakage"]["complete"]:
+        faults.append("the rows are too many and too alike to compare every pair of splits")
     if not faults:
         return Finding(
             "Is it clean?", "yes", f"{dropped:,} of {read:,} records were dropped; what is left has no remark."
         )
-    severe = figures.get("leakage") or dropped > MUCH_DROPPED * read
+    severe = leaks or dropped > MUCH_DROPPED * read
     return Finding("Is it clean?", "no" if severe else "partly", _sentences(faults))
 
 

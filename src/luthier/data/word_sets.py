@@ -127,25 +127,26 @@ def find_alike(sets: Ragged, judge: Judge) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Rarity:
-    """How often words occur, by the leading bits of their hashes."""
+    """How often words occur, on a logarithmic scale, by the leading bits of their hashes."""
 
-    counts: npt.NDArray[np.int64]
+    levels: Hashes
+    bits: int
 
     @classmethod
     def of(cls, sets: Ragged) -> "_Rarity":
-        counts = np.zeros(1 << _TABLE_BITS, np.int64)
+        bits = min(_TABLE_BITS, len(sets.values).bit_length())
+        counts = np.zeros(1 << bits, np.int64)
         for start in range(0, len(sets.values), _PAIRS):
-            counts += np.bincount(_bucket(sets.values[start : start + _PAIRS]), minlength=len(counts))
-        return cls(counts)
+            counts += np.bincount(_bucket(sets.values[start : start + _PAIRS], bits), minlength=len(counts))
+        return cls((np.log2(np.maximum(counts, 1)) * 8).astype(np.uint64), bits)
 
     def order(self, words: Hashes) -> Hashes:
         """Numbers that tell words apart and are smaller for rarer ones."""
-        level = (np.log2(np.maximum(self.counts, 1)) * 8).astype(np.uint64)[_bucket(words)]
-        return (level << np.uint64(56)) | (words & np.uint64((1 << 56) - 1))
+        return (self.levels[_bucket(words, self.bits)] << np.uint64(56)) | (words & np.uint64((1 << 56) - 1))
 
 
-def _bucket(words: Hashes) -> Numbers:
-    numbers: Numbers = ((words * _MULTIPLIER) >> np.uint64(64 - _TABLE_BITS)).astype(np.int64)
+def _bucket(words: Hashes, bits: int) -> Numbers:
+    numbers: Numbers = ((words * _MULTIPLIER) >> np.uint64(64 - bits)).astype(np.int64)
     return numbers
 
 

@@ -1,20 +1,25 @@
 """`luthier data`: look into a dataset."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from luthier.core.errors import DatasetError
-from luthier.core.rows import Row, Split
+from luthier.core.rows import SPLITS, Row, Split
 from luthier.data import (
     DatasetDiff,
     LedgerEntry,
     diff_datasets,
     export,
+    find_leaks,
+    iterate_rows,
     read_ledger,
     read_report,
     read_rows,
     reason_kind,
+    rows_of_file,
+    spoken,
 )
 from luthier.pipeline.project import Project
 
@@ -65,6 +70,72 @@ def dropped_records(
 def diff(project: Project, before: str, after: str) -> DatasetDiff:
     """What changed from one dataset to another, record by record."""
     return diff_datasets(dataset_folder(project, before), dataset_folder(project, after))
+
+
+@dataclass(frozen=True, slots=True)
+class RowText:
+    """Where a row comes from, and what it says without the system prompt."""
+
+    file: str
+    row: int
+    text: str
+
+    @classmethod
+    def of(cls, row: Row) -> "RowText":
+        return cls(row.origin.file, row.origin.row, spoken(row))
+
+
+@dataclass(frozen=True, slots=True)
+class LikeRows:
+    """A row held out, a known row that it is like, and the Jaccard likeness of their words."""
+
+    likeness: float
+    held_out: RowText
+    known: RowText
+
+
+@dataclass(frozen=True, slots=True)
+class Leakage:
+    """How many rows were held out, and those that are like a known one, the most alike first.
+
+    `complete` is false where there were too many alike ones to compare all.
+    """
+
+    rows: int
+    complete: bool
+    leaks: Sequence[LikeRows]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def leakage(project: Project, known: str, held_out: str) -> Leakage:
+    """Which rows of `held_out` are like rows of `known`: their sets of words are 80 % alike or more (Jaccard).
+
+    Each is a split of the latest dataset, the id of a dataset, or a file of any format that can be prepared, relative
+    to the workspace. A row without an answer is also compared with each turn of a customer. Raises DatasetError,
+    RegistryError or SourceError for what is none of these.
+    """
+    known_rows, held_out_rows = _rows_of(project, known), _rows_of(project, held_out)
+    compared = find_leaks(enumerate(known_rows), held_out_rows)
+    best = {leak.held_out: leak for leak in reversed(compared.leaks)}
+    leaks = [
+        LikeRows(round(leak.likeness, 4), RowText.of(held_out_rows[leak.held_out]), RowText.of(known_rows[leak.known]))
+        for leak in sorted(best.values(), key=lambda leak: (-leak.likeness, leak.held_out))
+    ]
+    return Leakage(len(held_out_rows), compared.complete, leaks)
+
+
+def _rows_of(project: Project, reference: str) -> list[Row]:
+    if reference in SPLITS:
+        return [row for row, split in iterate_rows(dataset_folder(project)) if split == reference]
+    path = project.workspace.root / reference
+    if path.is_file():
+        return rows_of_file(path, reference, project.recipe.data, project.recipe.task)
+    if not reference.startswith("dataset-"):
+        splits = ", ".join(SPLITS)
+        raise DatasetError(f"no file {reference}", allowed=f"a file, the id of a dataset, or one of {splits}")
+    return [row for row, _ in iterate_rows(dataset_folder(project, reference))]
 
 
 def _one_record(entries: Iterator[LedgerEntry], record: str, dataset: str) -> Iterator[LedgerEntry]:

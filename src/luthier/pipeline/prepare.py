@@ -83,7 +83,11 @@ def prepare(project: Project) -> Prepared:
         )
         sources = [_register_source(project, name, digest) for name, digest in made.sources]
         report = {name: value for name, value in made.report.items() if name not in ("path", "seconds")}
-        summary = report | {"recipe": _recipe_digest(project, base), "sources": dict(made.sources)}
+        summary = report | {
+            "recipe": _recipe_digest(project, base),
+            "sources": dict(made.sources),
+            "held_out": dict(made.held_out),
+        }
         path = project.workspace.relative(made.folder)
         dataset = Dataset(id=made.id, parents=tuple(sources), path=path, summary=summary)
         project.registry.add(dataset, capture(project.workspace.root))
@@ -124,16 +128,17 @@ def dataset_rows(project: Project, dataset: Artefact, split: Split) -> list[Row]
 def _refuse_changed_sources(project: Project, dataset: Artefact) -> None:
     """Files that are gone may have been put away; files that changed or came must not be left out unnoticed."""
     root = project.workspace.root
-    sources = dataset.summary["sources"]
+    sources, held_out = (dataset.summary[kind] for kind in ("sources", "held_out"))
     assert isinstance(sources, Mapping)
-    for name, digest in sources.items():
+    assert isinstance(held_out, Mapping)
+    for name, digest in [*sources.items(), *held_out.items()]:
         path = root / name
         if path.is_file() and file_digest([path]) != digest:
             raise DatasetError(f"{name} has changed since {dataset.id} was made", allowed="run: luthier prepare")
-    for source in project.recipe.data.sources:
-        if not source.path:
-            continue
-        new = [name for name in files_at(source.path, root) if name not in sources]
+    paths = [(source.path, sources) for source in project.recipe.data.sources if source.path]
+    paths += [(path, held_out) for path in project.recipe.data.held_out]
+    for path, known in paths:
+        new = [name for name in files_at(path, root) if name not in known]
         if new:
             raise DatasetError(f"{new[0]} was added since {dataset.id} was made", allowed="run: luthier prepare")
 

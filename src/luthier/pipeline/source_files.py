@@ -18,15 +18,16 @@ def with_files(data: DataSection, workspace: Workspace, say: Say) -> DataSection
     """The section with each source replaced by the files that it stands for, each with its `path`.
 
     A folder or pattern stands for the files in it that can be read, by name; `say` is told which others were left out.
-    Queries are run, and data sets of the Hub fetched, into files of the workspace. Raises SourceError where there is no
-    file, and as `save_answer` and `fetch_dataset` do.
+    Queries are run, and data sets of the Hub fetched, into files of the workspace. Of `held_out`, too, each path is
+    replaced by its files. Raises SourceError where there is no file, and as `save_answer` and `fetch_dataset` do.
     """
     files = [
         source.model_copy(update={"path": path, "query": "", "database": "", "hub": "", "split": ""})
         for source in data.sources
         for path in _paths(source, workspace, say)
     ]
-    return data.model_copy(update={"sources": tuple(files)})
+    held_out = [name for path in data.held_out for name in _files(path, workspace.root, say)]
+    return data.model_copy(update={"sources": tuple(files), "held_out": tuple(held_out)})
 
 
 def files_at(path: str, root: Path) -> list[str]:
@@ -47,18 +48,21 @@ def _paths(source: SourceSection, workspace: Workspace, say: Say) -> list[str]:
         say(f"querying {source.database}")
         save_answer(source.query, source.database, workspace.root, target)
         return [str(workspace.relative(target))]
-    if not _stands_for_many(source.path, workspace.root):
-        return [source.path]
-    candidates = _candidates(source.path, workspace.root)
-    found = [name for name in candidates if is_readable(workspace.root / name)]
+    return _files(source.path, workspace.root, say)
+
+
+def _files(path: str, root: Path, say: Say) -> list[str]:
+    """The one file of a path, or all of a folder or pattern that can be read."""
+    if not _stands_for_many(path, root):
+        return [path]
+    candidates = _candidates(path, root)
+    found = [name for name in candidates if is_readable(root / name)]
     if not found:
-        what = (
-            "no file to read in this folder" if (workspace.root / source.path).is_dir() else "no file to read matches"
-        )
-        raise SourceError(what, where=source.path, allowed=f"files ending in {', '.join(SUFFIXES)}")
+        what = "no file to read in this folder" if (root / path).is_dir() else "no file to read matches"
+        raise SourceError(what, where=path, allowed=f"files ending in {', '.join(SUFFIXES)}")
     if len(found) < len(candidates):
-        others = _endings(name for name in candidates if not is_readable(workspace.root / name))
-        say(f"{source.path}: skipped {len(candidates) - len(found)} of unknown kind: {others}")
+        others = _endings(name for name in candidates if not is_readable(root / name))
+        say(f"{path}: skipped {len(candidates) - len(found)} of unknown kind: {others}")
     return found
 
 

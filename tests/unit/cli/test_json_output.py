@@ -11,6 +11,7 @@ DOCUMENTED = runpy.run_path(str(ROOT / "scripts" / "write_cli_reference.py"))["J
 PROMISED = {
     "prepare": {"dataset", "path", "read", "kept", "dropped", "splits", "files", "seconds"},
     "data stats": {"dataset", "read", "kept", "dropped", "splits", "tokens", "languages", "topics", "verdict"},
+    "data leakage train test": {"rows", "complete", "leaks"},
     "tokenizer train --size 400 -o mine": {"path", "dataset", "base", "other"},
     "tokenizer report": {"dataset", "base", "other"},
     "tokenizer extend --words 3 -o extended": {"path", "model_base", "words", "dataset", "base", "other"},

@@ -34,6 +34,7 @@ def test_the_commands_are_those_of_the_life_cycle():
             "data why",
             "data export",
             "data diff",
+            "data leakage",
             "check",
             "plan",
             "train",

@@ -58,7 +58,7 @@ def report(**changes: object) -> dict[str, object]:
         "topics": [{"terms": ["parcel", "courier"], "texts": 3, "example": "Where is my parcel?"}],
         "labels": {"train": {"delivery": 3, "refund": 1}},
         "languages": {"en": 4},
-        "leakage": [{"one": "test", "other": "train", "rows": 1, "of": 130}],
+        "leakage": {"complete": False, "found": [{"one": "test", "other": "train", "rows": 1, "of": 130}]},
         "changed": [{"origin": ["a.csv", 5], "before": '{"body": "<p>Hi</p>"}', "after": "Hi"}],
         "verdict": [{"question": "Is it clean?", "answer": "no", "why": "Rows leak."}],
         **changes,
@@ -87,7 +87,15 @@ def test_what_records_hold_is_text_and_no_markup():
 
 def test_an_empty_dataset_of_figures_still_reads_well():
     nothing = {"keep": [], "residuals": [], "residual_rows": 0, "residual_sampled": 10}
-    empty = {"reasons": {}, "flags": {}, "remarks": {}, "redactions": {}, "topics": [], "labels": {}, "leakage": []}
+    empty = {
+        "reasons": {},
+        "flags": {},
+        "remarks": {},
+        "redactions": {},
+        "topics": [],
+        "labels": {},
+        "leakage": {"complete": True, "found": []},
+    }
     page = Page(render_page(report(**empty, personal_data=nothing, changed=[])))
     for words in ("Nothing was dropped.", "No row has a remark.", "Nothing was masked.", "Too few rows to tell"):
         assert words in page.words

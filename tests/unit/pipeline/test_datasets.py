@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 import luthier
@@ -33,3 +35,31 @@ def test_two_datasets_are_compared(prepared_shop):
         diff = luthier.diff(project, before, after)
     assert diff.counts["no longer kept"] >= 1
     assert diff.same > 0
+
+
+def test_leakage_between_splits_files_and_datasets(prepared_shop):
+    with luthier.open_project(prepared_shop) as project:
+        assert luthier.leakage(project, "train", "test").leaks == []
+        found = luthier.leakage(project, luthier.list_artefacts(project, "dataset")[0].artefact.id, "raw/chats.jsonl")
+        assert len(found.leaks) > 0.8 * found.rows
+        assert found.complete
+        first = found.leaks[0]
+        assert first.likeness == 1
+        assert first.held_out == first.known
+        with pytest.raises(DatasetError, match=r"no file gone.jsonl \(a file, the id of a dataset, or one of train"):
+            luthier.leakage(project, "train", "gone.jsonl")
+
+
+def test_rows_like_those_held_out_are_dropped_and_a_changed_file_is_noticed(prepared_shop):
+    with luthier.open_project(prepared_shop) as project:
+        [row] = luthier.show_rows(project, None, "train", 1)
+    held = prepared_shop / "held" / "golden.jsonl"
+    held.parent.mkdir()
+    held.write_text(json.dumps({"question": row.messages[-2]["content"], "facts": ["x"]}), encoding="utf-8")
+    with luthier.open_project(prepared_shop, overrides=["data.held_out=[held]"]) as project:
+        assert luthier.prepare(project).report["reasons"]["held out"] >= 1
+        entries = luthier.dropped_records(project, reason="held out")
+        assert row.origin in {entry.origin for entry in entries}
+        held.write_text(held.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+        with pytest.raises(DatasetError, match=r"held/golden.jsonl has changed since"):
+            luthier.train(project)
