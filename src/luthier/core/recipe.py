@@ -127,6 +127,10 @@ class CleanSection(Section):
         4, description="rows with fewer words are dropped, the system prompt not counted"
     )
     max_words: Positive | None = Field(None, description="rows with more words are dropped; null leaves it to tokens")
+    repetition: bool = Field(
+        False,
+        description="whether turns and texts of 75 words and more that break Gopher's repetition rules are dropped",
+    )
     near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = Field(
         0.8, description="Jaccard likeness of word 5-grams from which a row is dropped; null keeps all, exact ones too"
     )

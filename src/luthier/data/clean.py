@@ -10,6 +10,7 @@ from luthier.core.rows import Message, Row, reworded
 from luthier.data.language import MIN_PROBABILITY, guess_language
 from luthier.data.reasons import Dropped, dropped
 from luthier.data.redaction import redact_row
+from luthier.data.repetition import not_repetitive
 from luthier.data.tasks import fit_task
 from luthier.data.turns import settle_conversation
 from luthier.text import cut_mail, html_to_text, normalise, words
@@ -43,12 +44,14 @@ def run_steps(row: Row, steps: Iterable[Step]) -> Cleaned:
 def cleaning_steps(clean: CleanSection, system: str, task: Task = "chat") -> tuple[Step, ...]:
     """The steps of a recipe, in an order that matters: mended before masked, masked before judged.
 
-    They travel to worker processes: functions of a module, with what they need of the recipe, not closures.
+    Repetition is looked for before masks make different values equal. The steps travel to worker processes: functions
+    of a module, with what they need of the recipe, not closures.
     """
     return (
         mend_row,
         partial(fit_task, task=task),
         partial(settle_row, system=system),
+        *([not_repetitive] if clean.repetition else []),
         partial(redact_row, settings=clean.redact, system=system),
         partial(of_length, min_words=clean.min_words, max_words=clean.max_words),
         partial(in_languages, languages=clean.languages),

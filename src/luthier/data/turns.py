@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from luthier.core.rows import Message, Role, reworded
+from luthier.core.rows import Message, Role, Row, reworded
 from luthier.data.reasons import Dropped, dropped
 from luthier.data.tool_calls import CALLING_SPEAKERS, call_ids, read_calls
 
@@ -25,6 +25,13 @@ _TURN_START = re.compile(
     rf"^[ \t]*(?:\[[^\]\n]{{1,40}}\][ \t]*)?({'|'.join(_SPOKEN)})[ \t]*:[ \t]*", re.IGNORECASE | re.MULTILINE
 )
 _SILENT = frozenset({"", "none", "null"})
+
+
+def spoken_texts(row: Row) -> Sequence[str]:
+    """What users and assistants say, turn by turn, or the text: no prompts, no answers of tools, nothing rejected."""
+    if not row.messages:
+        return [row.text]
+    return [message["content"] for message in row.messages if message["role"] in ("user", "assistant")]
 
 
 def read_turn_list(turns: object) -> tuple[Message, ...] | Dropped:
