@@ -34,12 +34,15 @@ def show(
     dataset: Reference = None,
     split: Annotated[SplitName, typer.Option(help="Which rows.")] = SplitName.train,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 10,
+    flag: Annotated[str | None, typer.Option(help="Only rows flagged as this, or what begins so.")] = None,
 ) -> None:
-    """Print rows."""
+    """Print rows, with what they are flagged as."""
     with open_here() as project:
-        rows = luthier.show_rows(project, dataset, split.value, limit)
+        rows = luthier.show_rows(project, dataset, split.value, limit, flag)
     for row in rows:
         print(f"--- {row.id}  {row.origin.file} row {row.origin.row}")
+        for remark in row.flags:
+            print(f"flagged: {remark}")
         for message in row.messages:
             print(f"{message['role']}: {message['content']}")
         if not row.messages:
@@ -106,7 +109,8 @@ def why(
     """Print records that were dropped, all reasons, and the original; of one record, all of it."""
     with open_here() as project:
         for entry in islice(luthier.dropped_records(project, dataset, reason, record), limit):
-            print(f"{entry.origin.file} row {entry.origin.row}: {'; '.join(entry.reasons) or 'kept'}")
+            said = "; ".join(entry.reasons or ("kept", *entry.flags))
+            print(f"{entry.origin.file} row {entry.origin.row}: {said}")
             if record is None:
                 print(f"    {_shorten(entry.original)}")
             else:

@@ -24,6 +24,9 @@ def prepare(recipe: Recipe = None, override: Overrides = None, as_json: AsJson =
     if made.reasons:
         print()
         print_table(("dropped because", "records"), made.reasons)
+    if made.flags:
+        print()
+        print_table(("kept, but flagged", "rows"), made.flags)
     print()
     for question, answer, why in made.verdict:
         print(f"{question} {answer.capitalize()}. {why}")

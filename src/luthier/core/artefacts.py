@@ -38,7 +38,8 @@ class Dataset(Artefact):
 
 
 class BaseModel(Artefact):
-    """The weights and tokenizer that training starts from, by the digest of their files."""
+    """The weights and tokenizer that training starts from, or the encoder that told what texts mean, by the digest of
+    their files."""
 
     kind = "base"
 

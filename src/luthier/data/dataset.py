@@ -41,6 +41,7 @@ LEDGER_SCHEMA = pa.schema(
         pa.field("row_ids", pa.list_(pa.string())),
         pa.field("reasons", pa.list_(pa.string())),
         pa.field("original", pa.string()),
+        pa.field("flags", pa.list_(pa.string())),
     ]
 )
 
@@ -136,6 +137,7 @@ def read_ledger(folder: Path) -> Iterator[LedgerEntry]:
             tuple(values["row_ids"]),
             tuple(values["reasons"]),
             values["original"],
+            tuple(values["flags"]),
         )
 
 
@@ -152,7 +154,7 @@ def export(folder: Path, target: Path) -> list[Path]:
     """Write `train.jsonl`, `validation.jsonl`, `test.jsonl` and `ledger.jsonl` into `target`; gives their paths.
 
     Every line has `source` {file, row}; chat rows `messages`, text rows `text`, and rows that have them `tools`,
-    `label`, `rejected`, `rating` and `flags`; ledger lines `kept`, `rows`, `reasons`.
+    `label`, `rejected`, `rating` and `flags`; ledger lines `kept`, `rows`, `reasons`, `flags`.
     Files of these names are replaced, others in `target` stay.
     """
     paths = [target / f"{split}.jsonl" for split in SPLITS]
@@ -176,6 +178,7 @@ def _ledger_line(entry: LedgerEntry) -> dict[str, object]:
         "kept": entry.kept,
         "rows": list(entry.row_ids),
         "reasons": list(entry.reasons),
+        "flags": list(entry.flags),
         "original": json.loads(entry.original),
     }
 

@@ -9,11 +9,23 @@ from luthier.data.passes import CorpusPass
 from luthier.data.semantic import Embed, semantic_duplicates
 
 
+def needs_encoder(clean: CleanSection) -> bool:
+    """Whether the recipe asks for something that vectors tell."""
+    return clean.semantic_duplicates is not None or clean.label_noise is not None
+
+
 def encoder_passes(
-    clean: CleanSection, embed: Embed, scratch: Path, progress: Callable[[str], None] = lambda _: None
+    clean: CleanSection, embed: Embed | None, scratch: Path, progress: Callable[[str], None] = lambda _: None
 ) -> Sequence[CorpusPass]:
-    """Semantic duplicates, then wrong labels, as far as the recipe asks for them; `scratch` is a folder for vectors."""
-    passes = []
+    """Semantic duplicates, then wrong labels, as far as the recipe asks for them; `scratch` is a folder for vectors.
+
+    Raises ValueError where the recipe needs an encoder and there is no `embed`.
+    """
+    passes: list[CorpusPass] = []
+    if not needs_encoder(clean):
+        return passes
+    if embed is None:
+        raise ValueError("data.clean.semantic_duplicates and label_noise need `embed`")
     if (threshold := clean.semantic_duplicates) is not None:
         passes.append(CorpusPass(lambda rows: semantic_duplicates(rows, embed, threshold, scratch, progress), True))
     if clean.label_noise is not None:

@@ -12,7 +12,8 @@ from luthier.data.reasons import reason_kind
 class LedgerEntry:
     """One source record: kept, with the ids of the rows made of it, or dropped, with every reason.
 
-    `original` is what was read, as JSON, masked unless the recipe says otherwise.
+    `original` is what was read, as JSON, masked unless the recipe says otherwise. `flags` are the remarks on rows that
+    are kept.
     """
 
     origin: Origin
@@ -20,6 +21,7 @@ class LedgerEntry:
     row_ids: tuple[str, ...]
     reasons: tuple[str, ...]
     original: str
+    flags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert self.kept == bool(self.row_ids) == (not self.reasons), f"neither kept nor dropped: {self.origin}"

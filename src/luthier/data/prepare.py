@@ -14,11 +14,12 @@ import numpy.typing as npt
 from luthier.core.errors import DatasetError, RecipeError
 from luthier.core.files import atomic_directory
 from luthier.core.identity import file_digest
-from luthier.core.recipe import DataSection, SplitSection, Task
+from luthier.core.recipe import CleanSection, DataSection, SplitSection, Task
 from luthier.core.rows import Row
 from luthier.data.clean import cleaning_steps, spoken
 from luthier.data.dataset import LEDGER_NAME, ROWS_NAME
 from luthier.data.dedupe import exact_duplicates, near_duplicates
+from luthier.data.encoder_passes import encoder_passes
 from luthier.data.engine import running_on
 from luthier.data.language import known_languages
 from luthier.data.layout import Layout, resolve_layout
@@ -28,6 +29,7 @@ from luthier.data.ragged import Numbers, Ragged, joined, offsets_of
 from luthier.data.reasons import reason_kind
 from luthier.data.report import Purpose, values_to_keep, write_report
 from luthier.data.scratch import preparation_digest, scratch_folder
+from luthier.data.semantic import Embed
 from luthier.data.sketch import text_hashes
 from luthier.data.split import Bonds, components_of, split_rows
 from luthier.data.stage import LengthLimit, stage_records
@@ -60,13 +62,15 @@ def prepare(
     folder_for: Callable[[str], Path],
     purpose: Purpose,
     progress: Progress = lambda _: None,
+    embed: Embed | None = None,
 ) -> Prepared:
     """Make the dataset that a recipe describes, with its report. Paths are relative to `root`.
 
-    `data.held_out` names files, not folders. `folder_for` gives the folder of a dataset id. The same
-    files and recipe give the same id on every machine and engine. One that was killed or stopped goes on after the last
-    partition that it finished. Raises SourceError, RecipeError, DatasetError (no row is left) or WorkspaceError (cannot
-    write); then nothing is left behind.
+    `data.held_out` names files, not folders. `folder_for` gives the folder of a dataset id. `embed` turns texts into
+    vectors, and is called only where the recipe `needs_encoder`. The same files and recipe (and vectors) give the same
+    id on every machine and engine. One that was killed or stopped goes on after the last partition that it finished.
+    Raises SourceError, RecipeError, DatasetError (no row is left) or WorkspaceError (cannot write); then nothing is
+    left behind.
     """
     started = time.perf_counter()
     _check_languages(data.clean.languages)
@@ -80,7 +84,8 @@ def prepare(
         limit = LengthLimit(data.max_length, purpose.counter, data.over_length)
         with running_on(data.engine):
             stage = stage_records(manifest, _rules(data, layouts, purpose.task), limit, scratch / "staged", progress)
-        verdicts, leakage = _judge(stage, data, held_out, scratch, progress)
+        passes = _corpus_passes(data.clean, held_out, embed, scratch, progress)
+        verdicts, leakage = _judge(stage, data, passes, scratch, progress)
         progress("writing the dataset")
         dataset_id, report = write_dataset(stage, verdicts, manifest, scratch)
         formats = {source.path: layout.shown for source, layout in zip(data.sources, layouts, strict=True)}
@@ -91,9 +96,9 @@ def prepare(
         with atomic_directory(folder) as partial:
             for name in (ROWS_NAME, LEDGER_NAME):
                 (scratch / name).replace(partial / name)
-            verdict = write_report(partial, report, keep, purpose, data.clean.redact)
+            found = write_report(partial, report, keep, purpose, data.clean.redact)
     seconds = round(time.perf_counter() - started, 3)
-    full_report = {**report, "verdict": verdict, "path": str(folder), "seconds": seconds}
+    full_report = {**report, **found, "path": str(folder), "seconds": seconds}
     sources = tuple((entry.name, entry.digest) for entry in manifest.sources)
     kept_out = tuple((name, file_digest([root / name])) for name in data.held_out)
     return Prepared(dataset_id, folder, full_report, sources, kept_out)
@@ -120,13 +125,16 @@ def _rules(data: DataSection, layouts: Sequence[Layout], task: Task) -> Rules:
     return Rules(layouts, cleaning_steps(data.clean, data.system, task), data.split.group_by, data.clean.redact)
 
 
-def _corpus_passes(held_out: Sequence[Row]) -> Sequence[CorpusPass]:
+def _corpus_passes(
+    clean: CleanSection, held_out: Sequence[Row], embed: Embed | None, scratch: Path, progress: Progress
+) -> Sequence[CorpusPass]:
     """What is looked for in all rows together, after duplicates are gone and before the split."""
-    return [CorpusPass(partial(drop_leaks, held_out=held_out), drops=True)] if held_out else []
+    kept_out = [CorpusPass(partial(drop_leaks, held_out=held_out), drops=True)] if held_out else []
+    return [*kept_out, *encoder_passes(clean, embed, scratch, progress)]
 
 
 def _judge(
-    stage: Stage, data: DataSection, held_out: Sequence[Row], scratch: Path, progress: Progress
+    stage: Stage, data: DataSection, passes: Sequence[CorpusPass], scratch: Path, progress: Progress
 ) -> tuple[Verdicts, dict[str, object]]:
     """What becomes of the records that cleaning let pass, and what leaks from one split to another.
 
@@ -136,7 +144,7 @@ def _judge(
     duplicates, together = _find_duplicates(stage, data.clean.near_duplicates)
     kept = stage.eligible.copy()
     kept[[*duplicates.exact, *duplicates.near]] = False
-    remarks = run_passes(stage, kept, _corpus_passes(held_out))
+    remarks = run_passes(stage, kept, passes)
     if not kept.any():
         raise _nothing_left(stage)
     splits = np.full(len(kept), NO_SPLIT, np.int8)

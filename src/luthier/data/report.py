@@ -41,8 +41,8 @@ class Purpose:
 
 def write_report(
     folder: Path, counts: Mapping[str, Any], keep: Sequence[object], purpose: Purpose, redact: RedactSection | None
-) -> list[dict[str, str]]:
-    """Write JSON and page of the dataset in `folder`, whose `counts` are known; gives the answers of the verdict.
+) -> dict[str, object]:
+    """Write JSON and page of the dataset in `folder`, whose `counts` are known; gives its `flags` and `verdict`.
 
     `keep` are values to spare, `redact` what was done about personal data.
     """
@@ -55,7 +55,7 @@ def write_report(
     figures["verdict"] = verdict
     (folder / REPORT_NAME).write_text(json.dumps(figures, indent=2, ensure_ascii=False), encoding="utf-8")
     (folder / PAGE_NAME).write_text(render_page(figures), encoding="utf-8")
-    return verdict
+    return {"flags": figures["flags"], "verdict": verdict}
 
 
 def values_to_keep(manifest: Manifest, layouts: Sequence[Layout], settings: RedactSection | None) -> list[object]:

@@ -62,7 +62,8 @@ def write_dataset(stage: Stage, verdicts: Verdicts, manifest: Manifest, folder: 
             reasons = _reasons(records, part, verdicts, origins)
             kept = verdicts.kept[part.span]
             assert [not own for own in reasons] == kept.tolist(), "a record neither kept nor dropped"
-            writer.add(_rows(records, part, verdicts), _ledger(records, reasons, kept))
+            rows = _rows(records, part, verdicts)
+            writer.add(rows, _ledger(records, reasons, kept, rows["flags"].to_pylist()))
             _count(tally, records["source"].to_numpy(), kept, reasons)
             redactions.update(redaction_counts(records))
     tally.check()
@@ -113,8 +114,9 @@ def _rows(records: pa.Table, part: Part, verdicts: Verdicts) -> pa.Table:
     return rows.select(ROW_SCHEMA.names)
 
 
-def _ledger(records: pa.Table, reasons: list[list[str]], kept: Mask) -> pa.Table:
-    """What became of the records, in `LEDGER_SCHEMA`."""
+def _ledger(records: pa.Table, reasons: list[list[str]], kept: Mask, flags: list[list[str]]) -> pa.Table:
+    """What became of the records, in `LEDGER_SCHEMA`; `flags` are those of the rows kept."""
+    flagged = iter(flags)
     ids = records["id"].combine_chunks().filter(pa.array(kept))
     offsets = np.concatenate([[0], np.cumsum(kept)]).astype(np.int32)
     return pa.table(
@@ -125,6 +127,7 @@ def _ledger(records: pa.Table, reasons: list[list[str]], kept: Mask) -> pa.Table
             "row_ids": pa.ListArray.from_arrays(offsets, ids),
             "reasons": pa.array(reasons, pa.list_(pa.string())),
             "original": records["original"],
+            "flags": pa.array([next(flagged) if keep else [] for keep in kept.tolist()], pa.list_(pa.string())),
         }
     )
 

@@ -44,14 +44,20 @@ def base_files(project: Project) -> BaseFiles:
 def open_base(project: Project) -> Base:
     """Find, fetch and register the recipe's base model."""
     files = base_files(project)
-    artefact = BaseModel(
-        id=content_id("base", files.digest), path=files.folder, summary={"name": files.name, "digest": files.digest}
-    )
-    project.registry.add(artefact)
+    artefact = register_model(project, files)
     tokenizer = load_tokenizer(files)
     return Base(
         artefact, files, tokenizer, ChatTemplate(tokenizer, files.name), resolve_dtype(project.recipe.model.dtype)
     )
+
+
+def register_model(project: Project, files: BaseFiles) -> BaseModel:
+    """A model that others come from, by the digest of its files."""
+    artefact = BaseModel(
+        id=content_id("base", files.digest), path=files.folder, summary={"name": files.name, "digest": files.digest}
+    )
+    project.registry.add(artefact)
+    return artefact
 
 
 def with_adapter(project: Project, model: Any) -> Any:

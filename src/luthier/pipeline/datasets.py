@@ -40,9 +40,21 @@ def dataset_folder(project: Project, dataset: str | None = None) -> Path:
     return folder
 
 
-def show_rows(project: Project, dataset: str | None, split: Split, limit: int) -> list[Row]:
-    """The first rows of a split."""
-    return read_rows(dataset_folder(project, dataset), split)[:limit]
+def show_rows(project: Project, dataset: str | None, split: Split, limit: int, flag: str | None = None) -> list[Row]:
+    """The first rows of a split, all or those flagged as `flag`, a kind or the beginning of one.
+
+    Raises DatasetError where no row of the dataset has such a flag.
+    """
+    folder = dataset_folder(project, dataset)
+    rows = read_rows(folder, split)
+    if flag is not None:
+        there = read_report(folder)["flags"]
+        assert isinstance(there, dict)
+        if not any(kind.startswith(flag) for kind in there):
+            allowed = f"there: {', '.join(there) or 'none'}"
+            raise DatasetError(f"no row is flagged as {flag!r}", where=folder.name, allowed=allowed)
+        rows = [row for row in rows if any(reason_kind(each).startswith(flag) for each in row.flags)]
+    return rows[:limit]
 
 
 def dataset_stats(project: Project, dataset: str | None = None) -> dict[str, Any]:

@@ -5,10 +5,17 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from luthier.core.artefacts import BaseModel
 from luthier.models.cache import ModelCache, default_cache_root
 from luthier.models.encoder import Encoder, load_encoder
-from luthier.models.sources import find_base
+from luthier.models.sources import BaseFiles, find_base
+from luthier.pipeline.base import register_model
 from luthier.pipeline.project import Project
+
+
+def register_encoder(project: Project) -> BaseModel:
+    """The recipe's encoder, fetched on first use, as an artefact that datasets come from."""
+    return register_model(project, _encoder_files(project))
 
 
 def open_embed(project: Project) -> Callable[[Sequence[str]], npt.NDArray[np.float32]]:
@@ -20,10 +27,13 @@ def open_embed(project: Project) -> Callable[[Sequence[str]], npt.NDArray[np.flo
 
     def embed(texts: Sequence[str]) -> npt.NDArray[np.float32]:
         if not loaded:
-            cache = ModelCache(default_cache_root())
-            name = project.recipe.data.encoder
-            files = find_base(name, project.workspace.root, cache, project.reporter.say, "data.encoder")
-            loaded.append(load_encoder(files))
+            loaded.append(load_encoder(_encoder_files(project)))
         return loaded[0].embed(texts)
 
     return embed
+
+
+def _encoder_files(project: Project) -> BaseFiles:
+    cache = ModelCache(default_cache_root())
+    name = project.recipe.data.encoder
+    return find_base(name, project.workspace.root, cache, project.reporter.say, "data.encoder")

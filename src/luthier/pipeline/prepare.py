@@ -11,9 +11,10 @@ from luthier.core.errors import DatasetError, TrainingError
 from luthier.core.identity import content_id, file_digest
 from luthier.core.recipe import Task
 from luthier.core.rows import Row, Split, TokenRow
-from luthier.data import PAGE_NAME, Purpose, TokenCounter, read_rows
+from luthier.data import PAGE_NAME, Purpose, TokenCounter, needs_encoder, read_rows
 from luthier.data import prepare as prepare_data
 from luthier.pipeline.base import Base, open_base
+from luthier.pipeline.encoder import open_embed, register_encoder
 from luthier.pipeline.project import Project
 from luthier.pipeline.source_files import files_at, with_files
 from luthier.planning import forecast_data
@@ -64,6 +65,11 @@ class Prepared:
         """How many records were dropped for each kind of reason; one may have several."""
         return list(self.report["reasons"].items())
 
+    @property
+    def flags(self) -> list[tuple[str, int]]:
+        """How many rows that are kept have a remark of each kind."""
+        return list(self.report["flags"].items())
+
 
 def prepare(project: Project) -> Prepared:
     """Read, clean, format and split the recipe's sources into a dataset, with a ledger of every record.
@@ -74,12 +80,14 @@ def prepare(project: Project) -> Prepared:
     with project.locked("prepare"):
         base = open_base(project)
         settings = with_files(project.recipe.data, project.workspace, project.reporter.say)
+        encoder = register_encoder(project) if needs_encoder(settings.clean) else None
         made = prepare_data(
             settings,
             project.workspace.root,
             lambda dataset: project.workspace.folder("dataset", dataset),
             _purpose(project, base),
             project.reporter.say,
+            open_embed(project),
         )
         sources = [_register_source(project, name, digest) for name, digest in made.sources]
         report = {name: value for name, value in made.report.items() if name not in ("path", "seconds")}
@@ -88,8 +96,11 @@ def prepare(project: Project) -> Prepared:
             "sources": dict(made.sources),
             "held_out": dict(made.held_out),
         }
+        if encoder is not None:
+            summary["encoder"] = encoder.id
+        parents = (*sources, encoder.id) if encoder else tuple(sources)
         path = project.workspace.relative(made.folder)
-        dataset = Dataset(id=made.id, parents=tuple(sources), path=path, summary=summary)
+        dataset = Dataset(id=made.id, parents=parents, path=path, summary=summary)
         project.registry.add(dataset, capture(project.workspace.root))
     return Prepared(made.id, made.folder, made.report, time.monotonic() - begin)
 

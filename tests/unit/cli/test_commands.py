@@ -1,6 +1,7 @@
 """What the commands print for people."""
 
 import builtins
+import json
 import re
 
 import pytest
@@ -75,6 +76,21 @@ def test_data_why_names_every_dropped_record(command, prepared_shop):
         "raw/tickets.csv row 4: too short: 1 words, at least 4 wanted",
         '    {"question": "Hm", "answer": "?"}',
     ]
+
+
+def test_flags_are_counted_and_shown(command, prepared_shop):
+    turns = [{"role": role, "content": f"{role} says {n}"} for n in range(60) for role in ("user", "assistant")]
+    (prepared_shop / "long.jsonl").write_text(json.dumps({"messages": turns}) + "\n", encoding="utf-8")
+    overrides = ["data.sources=[{path: raw}, {path: long.jsonl}]", "data.over_length=truncate"]
+    overrides += ["data.split.test=0", "data.split.validation=0"]
+    made = command(prepared_shop, "prepare", *(part for each in overrides for part in ("-o", each)))
+    assert re.search(r"^kept, but flagged +rows\nshortened +1$", made.out, re.MULTILINE)
+    shown = command(prepared_shop, "data", "show", "--flag", "short").out
+    assert re.match(r"--- row-\w+  long.jsonl row 1\nflagged: shortened: [\d,]+ tokens to \d+\nsystem: ", shown)
+    assert shown.count("--- row-") == 1
+    assert command(prepared_shop, "data", "why", "--record", "long.jsonl:1").out.startswith(
+        "long.jsonl row 1: kept; shortened: "
+    )
 
 
 def test_data_of_a_dataset_that_is_named(command, prepared_shop):

@@ -121,6 +121,7 @@ def test_export_has_a_line_for_each_row_and_record(tmp_path: Path, tables: Table
         "kept": False,
         "rows": [],
         "reasons": ["too short: 1 words"],
+        "flags": [],
         "original": {"text": "x"},
     }
     assert (target / "notes.txt").read_text("utf-8") == "mine"

@@ -8,7 +8,7 @@ import pytest
 
 from luthier.core.recipe import CleanSection
 from luthier.core.rows import Origin, Row
-from luthier.data.encoder_passes import encoder_passes
+from luthier.data.encoder_passes import encoder_passes, needs_encoder
 from luthier.data.semantic import Vectors
 
 ANGLES = {"card": 0.0, "my card": 0.1, "refund": 1.5}
@@ -21,7 +21,16 @@ def embed(texts: Sequence[str]) -> Vectors:
 
 
 def test_nothing_is_looked_for_by_default(tmp_path: Path) -> None:
-    assert list(encoder_passes(CleanSection(), embed, tmp_path)) == []
+    assert not needs_encoder(CleanSection())
+    assert list(encoder_passes(CleanSection(), None, tmp_path)) == []
+
+
+@pytest.mark.parametrize("asked", [{"semantic_duplicates": 0.9}, {"label_noise": "flag"}])
+def test_what_needs_vectors_is_not_left_out_silently(tmp_path: Path, asked: dict[str, object]) -> None:
+    clean = CleanSection.model_validate(asked)
+    assert needs_encoder(clean)
+    with pytest.raises(ValueError, match="need `embed`"):
+        encoder_passes(clean, None, tmp_path)
 
 
 @pytest.mark.parametrize(("threshold", "expected"), [(0.99, {1}), (0.9999, set())])

@@ -1,9 +1,11 @@
 import csv
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from luthier.core.errors import DatasetError, RecipeError, SourceError, TemplateError, WorkspaceError
@@ -11,6 +13,7 @@ from luthier.core.recipe import DataSection
 from luthier.core.rows import SPLITS, Row
 from luthier.data import Prepared, prepare, read_ledger, read_report, read_rows
 from luthier.data.report import Purpose
+from luthier.data.semantic import Embed, Vectors
 from luthier.data.stage import TokenCounter
 from luthier.text import jaccard, words
 
@@ -92,8 +95,8 @@ def enough(rows: int, target_tokens: int) -> tuple[bool, str]:
 PURPOSE = Purpose("chat", TokenCounter("words", words_over, measure), enough)
 
 
-def run(root: Path, data: DataSection, where: str = "datasets") -> Prepared:
-    return prepare(data, root, lambda dataset: root / where / dataset, PURPOSE, lambda _: None)
+def run(root: Path, data: DataSection, where: str = "datasets", embed: Embed | None = None) -> Prepared:
+    return prepare(data, root, lambda dataset: root / where / dataset, PURPOSE, lambda _: None, embed)
 
 
 def test_every_record_is_kept_or_dropped_with_its_reasons(shop: Path) -> None:
@@ -310,3 +313,45 @@ def test_long_rows_are_dropped_where_nothing_else_is_said(tmp_path: Path) -> Non
     changes = {"sources": [{"path": "long/chats.jsonl"}, {"path": "long/book.md"}], "clean": {}}
     made = run(tmp_path, section(**changes))
     assert read_report(made.folder)["reasons"] == {"too long": 3}
+
+
+def embed_by_subject(texts: Sequence[str]) -> Vectors:
+    """Texts of one subject share a direction, and each adds a little of its own; "again" adds nothing."""
+    vectors = np.zeros((len(texts), 300), np.float32)
+    for place, text in enumerate(texts):
+        vectors[place, 0 if "parcel" in text else 1] = 1
+        vectors[place, 2 + sum(text.replace(" again", "").encode()) % 298] = 0.4
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def labelled(root: Path) -> DataSection:
+    """40 questions of two classes, the fifth of the wrong one, and one more that says what the first says."""
+    subjects = [("parcel", "delivery"), ("invoice", "payment")]
+    lines = [{"text": f"Tell me of {name} {word}", "label": label} for name, label in subjects for word in FILLER[:20]]
+    lines[4]["label"] = "payment"
+    lines.append({"text": lines[0]["text"] + " again", "label": "delivery"})
+    (root / "labels.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    asked = {"semantic_duplicates": 0.99, "label_noise": "flag", "near_duplicates": None}
+    return section(sources=[{"path": "labels.jsonl"}], clean=asked)
+
+
+def test_what_vectors_tell_is_dropped_or_flagged(tmp_path: Path) -> None:
+    made = run(tmp_path, labelled(tmp_path), embed=embed_by_subject)
+    entries = {entry.origin.row: entry for entry in read_ledger(made.folder)}
+    assert {number: entry.reasons for number, entry in entries.items() if not entry.kept} == {
+        41: ("semantic duplicate: of labels.jsonl row 1, 100% alike",)
+    }
+    assert {number for number, entry in entries.items() if entry.flags} == {5}
+    assert entries[5].flags[0].startswith("label noise: payment looks like delivery, ")
+    [flagged] = [row for split in SPLITS for row in read_rows(made.folder, split) if row.flags]
+    assert (flagged.origin.row, flagged.flags) == (5, entries[5].flags)
+    assert made.report["flags"] == {"label noise": 1}
+    assert made.report["reasons"] == {"semantic duplicate": 1}
+    assert run(tmp_path, labelled(tmp_path), "again", embed_by_subject).id == made.id
+
+
+def test_no_vector_is_asked_for_without_need(shop: Path) -> None:
+    def refuse(_texts: Sequence[str]) -> Vectors:
+        raise AssertionError("asked for a vector")
+
+    assert run(shop, section(), embed=refuse).id == run(shop, section(), "again").id

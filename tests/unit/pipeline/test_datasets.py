@@ -63,3 +63,21 @@ def test_rows_like_those_held_out_are_dropped_and_a_changed_file_is_noticed(prep
         held.write_text(held.read_text(encoding="utf-8") + "\n", encoding="utf-8")
         with pytest.raises(DatasetError, match=r"held/golden.jsonl has changed since"):
             luthier.train(project)
+
+
+def flagged_shop(folder):
+    """One more conversation that is too long, and is shortened."""
+    turns = [{"role": role, "content": f"{role} says {n}"} for n in range(60) for role in ("user", "assistant")]
+    (folder / "long.jsonl").write_text(json.dumps({"messages": turns}) + "\n", encoding="utf-8")
+    return ["data.sources=[{path: raw}, {path: long.jsonl}]", "data.over_length=truncate", "data.split.test=0"]
+
+
+def test_flagged_rows_are_shown_alone(prepared_shop):
+    with luthier.open_project(prepared_shop, overrides=flagged_shop(prepared_shop)) as project:
+        assert luthier.prepare(project).flags == [("shortened", 1)]
+        rows = [row for split in ("train", "validation") for row in luthier.show_rows(project, None, split, 9, "short")]
+        assert [row.origin.file for row in rows] == ["long.jsonl"]
+        [entry] = luthier.dropped_records(project, record=rows[0].id)
+        assert entry.flags == rows[0].flags
+        with pytest.raises(DatasetError, match=r"no row is flagged as 'label' \(there: shortened\)"):
+            luthier.show_rows(project, None, "train", 9, "label")

@@ -150,3 +150,106 @@ def test_shortened_rows_fit_as_they_are_trained(prepared_shop):
     [chat] = [row for row in rows if row.messages]
     assert list(chat.messages[1:]) == turns[-len(chat.messages) + 1 :]
     assert chat.messages[1]["role"] == "user"
+
+
+def write_labels(path, per_class=14):
+    """Two classes that share no word, the last two rows of the first with the label of the other."""
+    lines = [(f"My parcel {word} is late today", "delivery") for word in "abcdefghijklmnop"[:per_class]]
+    lines += [(f"Send an invoice {word} for tax", "billing") for word in "abcdefghijklmnop"[:per_class]]
+    lines[per_class - 2 : per_class] = [(text, "billing") for text, _ in lines[per_class - 2 : per_class]]
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in lines), encoding="utf-8")
+
+
+def test_a_dataset_knows_the_encoder_that_judged_it(prepared_shop, tiny_model_folder):
+    write_labels(prepared_shop / "labels.csv")
+    overrides = [
+        *("data.sources=[{path: labels.csv}]", f"data.encoder={tiny_model_folder}", "data.clean.label_noise=flag"),
+        *("data.clean.near_duplicates=null", "task=classification"),
+    ]
+    with luthier.open_project(prepared_shop, overrides=overrides) as project:
+        made = luthier.prepare(project)
+        artefact = project.registry.get(made.dataset)
+        encoder = project.registry.get(artefact.summary["encoder"], "base")
+        assert artefact.parents[-1] == encoder.id
+        assert encoder.summary["name"] == tiny_model_folder.name
+        assert dict(made.flags).keys() <= {"label noise"}
+        assert luthier.prepare(project).dataset == made.dataset
+    with luthier.open_project(prepared_shop, overrides=["data.encoder=nowhere"]) as project:
+        artefact = project.registry.get(luthier.prepare(project).dataset)
+        assert "encoder" not in artefact.summary
+
+
+REAL_QUESTIONS = {
+    "card_arrival": (
+        "When will my new card get here?",
+        "My card was sent ten days ago and is not here yet",
+        "How long does it take until a card comes by post?",
+        "I still have not got the card that I ordered",
+        "Can I see where my card is on its way?",
+        "Is my card lost in the mail? It should have come",
+        "Do you know the date on which the card will be delivered?",
+        "The card has not shown up in my letter box",
+        "Which courier brings my card?",
+        "Your app says that the card was sent, but it has not come",
+        "It is two weeks now, where is my card?",
+        "Does the card come by ordinary mail?",
+    ),
+    "exchange_rate": (
+        "What exchange rate do you use for euros?",
+        "How do you work out the rate for foreign money?",
+        "Where do the exchange rates come from?",
+        "Is your exchange rate better at night or at weekends?",
+        "The rate for dollars that you gave me was poor",
+        "How often are currency rates updated?",
+        "Do I get the interbank rate when I change yen?",
+        "At what rate will my pounds be turned into francs?",
+        "Is there a margin on top of the market rate of a currency?",
+        "How many zloty do I get for a pound today?",
+        "Can I fix a currency rate for later?",
+        "Which rate counts when I pay abroad in another currency?",
+    ),
+    "forgotten_pin": (
+        "I forgot my PIN, what now?",
+        "How do I get a new PIN?",
+        "My PIN is blocked after three tries",
+        "Can you remind me of my PIN?",
+        "Where can I look up the PIN of my card?",
+        "I typed a wrong PIN too often",
+        "How can I change my PIN to one I can remember?",
+        "The machine says that my PIN is wrong",
+        "Could I have my PIN unlocked?",
+        "I never got a PIN with my card",
+        "Can the PIN be reset in the app?",
+        "What do I do if I cannot recall my PIN code?",
+    ),
+}
+
+
+@pytest.mark.slow
+def test_the_real_encoder_finds_wrong_labels_and_paraphrases(prepared_shop):
+    """Four labels are wrong; four questions are asked again in other words."""
+    labels = list(REAL_QUESTIONS)
+    lines = [[question, label] for label, questions in REAL_QUESTIONS.items() for question in questions]
+    wrong = {3: labels[1], 10: labels[2], 16: labels[0], 30: labels[1]}
+    for place, label in wrong.items():
+        lines[place][1] = label
+    again = ["When will my new card be here?", "How can I get a new PIN?", "How often do you update currency rates?"]
+    lines += [[again[0], labels[0]], [again[1], labels[2]], [again[2], labels[1]]]
+    (prepared_shop / "bank.jsonl").write_text(
+        "\n".join(json.dumps({"text": text, "label": label}) for text, label in lines), encoding="utf-8"
+    )
+    overrides = ["data.sources=[{path: bank.jsonl}]", "task=classification", "data.clean.near_duplicates=null"]
+    overrides += ["data.clean.min_words=0", "data.clean.label_noise=flag", "data.clean.semantic_duplicates=0.93"]
+    with luthier.open_project(prepared_shop, overrides=overrides) as project:
+        made = luthier.prepare(project)
+        dropped = {entry.origin.row: entry.reasons[0] for entry in luthier.dropped_records(project)}
+        rows = [row for split in SPLITS for row in luthier.show_rows(project, None, split, 100, "label noise")]
+        assert project.registry.get(made.dataset).parents[-1].startswith("base-")
+    assert {number: reason.rpartition(",")[0] for number, reason in dropped.items()} == {
+        37: "semantic duplicate: of bank.jsonl row 1",
+        38: "semantic duplicate: of bank.jsonl row 26",
+        39: "semantic duplicate: of bank.jsonl row 18",
+    }
+    found = {row.origin.row - 1 for row in rows}
+    assert wrong.keys() <= found
+    assert len(found) <= len(wrong) + 2
