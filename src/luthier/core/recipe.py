@@ -141,6 +141,11 @@ class CleanSection(Section):
     label_noise: Literal["flag", "drop"] | None = Field(
         None, description="what becomes of rows whose label is likely wrong, by the vectors of data.encoder"
     )
+    boilerplate: Literal["flag", "remove"] | tuple[str, ...] | None = Field(
+        None,
+        description="what becomes of sentences that agents begin or end their turns with whatever they are asked: flag "
+        "or remove all that are found, or a list of those to remove; null only reports them",
+    )
     languages: tuple[str, ...] = Field((), description="ISO 639-1 codes to keep; empty keeps every language")
     redact: RedactSection | None = Field(RedactSection(), description="null leaves personal data in place")
 

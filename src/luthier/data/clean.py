@@ -7,6 +7,7 @@ from functools import partial
 
 from luthier.core.recipe import CleanSection, Task
 from luthier.core.rows import Message, Row, reworded
+from luthier.data.boilerplate import Phrases, treat_boilerplate
 from luthier.data.language import MIN_PROBABILITY, guess_language
 from luthier.data.reasons import Dropped, dropped
 from luthier.data.redaction import redact_row
@@ -41,16 +42,22 @@ def run_steps(row: Row, steps: Iterable[Step]) -> Cleaned:
     return Cleaned(row, tuple(reasons))
 
 
-def cleaning_steps(clean: CleanSection, system: str, task: Task = "chat") -> tuple[Step, ...]:
+def shaping_steps(system: str, task: Task = "chat") -> tuple[Step, ...]:
+    """The first steps of any recipe, which give a row its final turns."""
+    return mend_row, partial(fit_task, task=task), partial(settle_row, system=system)
+
+
+def cleaning_steps(
+    clean: CleanSection, system: str, task: Task = "chat", phrases: Phrases | None = None
+) -> tuple[Step, ...]:
     """The steps of a recipe, in an order that matters: mended before masked, masked before judged.
 
     Repetition is looked for before masks make different values equal. The steps travel to worker processes: functions
-    of a module, with what they need of the recipe, not closures.
+    of a module, with what they need of the recipe, not closures. `phrases` are boilerplate to flag or remove.
     """
     return (
-        mend_row,
-        partial(fit_task, task=task),
-        partial(settle_row, system=system),
+        *shaping_steps(system, task),
+        *([] if phrases is None else [partial(treat_boilerplate, phrases=phrases, remove=clean.boilerplate != "flag")]),
         *([not_repetitive] if clean.repetition else []),
         partial(redact_row, settings=clean.redact, system=system),
         partial(of_length, min_words=clean.min_words, max_words=clean.max_words),

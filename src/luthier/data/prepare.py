@@ -16,7 +16,8 @@ from luthier.core.files import atomic_directory
 from luthier.core.identity import file_digest
 from luthier.core.recipe import CleanSection, DataSection, SplitSection, Task
 from luthier.core.rows import Row
-from luthier.data.clean import cleaning_steps, spoken
+from luthier.data.boilerplate import SAMPLED_RECORDS, Boilerplate, Phrases, find_boilerplate
+from luthier.data.clean import cleaning_steps, shaping_steps, spoken
 from luthier.data.dataset import LEDGER_NAME, ROWS_NAME
 from luthier.data.dedupe import exact_duplicates, near_duplicates
 from luthier.data.encoder_passes import encoder_passes
@@ -27,6 +28,7 @@ from luthier.data.leakage import drop_leaks, rows_of_file, split_leakage
 from luthier.data.passes import CorpusPass, run_passes
 from luthier.data.ragged import Numbers, Ragged, joined, offsets_of
 from luthier.data.reasons import reason_kind
+from luthier.data.redaction import redact_value
 from luthier.data.report import Purpose, values_to_keep, write_report
 from luthier.data.scratch import preparation_digest, scratch_folder
 from luthier.data.semantic import Embed
@@ -35,9 +37,9 @@ from luthier.data.split import Bonds, components_of, split_rows
 from luthier.data.stage import LengthLimit, stage_records
 from luthier.data.staged import Mask, Stage
 from luthier.data.topics import TOPIC_SAMPLE, topic_names
-from luthier.data.transform import Rules
+from luthier.data.transform import Rules, sample_rows
 from luthier.data.writing import NO_SPLIT, Duplicates, Verdicts, write_dataset
-from luthier.sources import Manifest, Threading, sample_fields, write_shards
+from luthier.sources import Manifest, Threading, sample_fields, spread_fields, write_shards
 
 Progress = Callable[[str], None]
 Links = Sequence[tuple[int, int]]
@@ -83,22 +85,26 @@ def prepare(
         layouts = _layouts(data, manifest)
         limit = LengthLimit(data.max_length, purpose.counter, data.over_length)
         with running_on(data.engine):
-            stage = stage_records(manifest, _rules(data, layouts, purpose.task), limit, scratch / "staged", progress)
+            found = _find_boilerplate(data, layouts, manifest, purpose.task, progress)
+            rules = _rules(data, layouts, purpose.task, found)
+            stage = stage_records(manifest, rules, limit, scratch / "staged", progress)
         passes = _corpus_passes(data.clean, held_out, embed, scratch, progress)
         verdicts, leakage = _judge(stage, data, passes, scratch, progress)
         progress("writing the dataset")
         dataset_id, report = write_dataset(stage, verdicts, manifest, scratch)
         formats = {source.path: layout.shown for source, layout in zip(data.sources, layouts, strict=True)}
         report = {"dataset": dataset_id, **report, "formats": formats, "leakage": leakage}
+        if found is not None:
+            report["boilerplate"] = [each.to_json() for each in found]
         progress("writing the report")
         keep = values_to_keep(manifest, layouts, data.clean.redact)
         folder = folder_for(dataset_id)
         with atomic_directory(folder) as partial:
             for name in (ROWS_NAME, LEDGER_NAME):
                 (scratch / name).replace(partial / name)
-            found = write_report(partial, report, keep, purpose, data.clean.redact)
+            told = write_report(partial, report, keep, purpose, data.clean.redact)
     seconds = round(time.perf_counter() - started, 3)
-    full_report = {**report, **found, "path": str(folder), "seconds": seconds}
+    full_report = {**report, **told, "path": str(folder), "seconds": seconds}
     sources = tuple((entry.name, entry.digest) for entry in manifest.sources)
     kept_out = tuple((name, file_digest([root / name])) for name in data.held_out)
     return Prepared(dataset_id, folder, full_report, sources, kept_out)
@@ -120,9 +126,27 @@ def _layouts(data: DataSection, manifest: Manifest) -> list[Layout]:
     ]
 
 
-def _rules(data: DataSection, layouts: Sequence[Layout], task: Task) -> Rules:
-    """What is done to each record. What has to be counted over all records before goes in here."""
-    return Rules(layouts, cleaning_steps(data.clean, data.system, task), data.split.group_by, data.clean.redact)
+def _find_boilerplate(
+    data: DataSection, layouts: Sequence[Layout], manifest: Manifest, task: Task, progress: Progress
+) -> list[Boilerplate] | None:
+    """What recurs at the edges of turns in a sample of the records, masked; None where it is not to be looked for."""
+    if data.clean.boilerplate not in ("flag", "remove"):
+        return None
+    progress("looking for boilerplate")
+    rules = Rules(layouts, shaping_steps(data.system, task), data.split.group_by, data.clean.redact)
+    sample = sample_rows(spread_fields(manifest, SAMPLED_RECORDS), rules)
+    return find_boilerplate(sample, lambda sentence: str(redact_value(sentence, data.clean.redact, Counter())))
+
+
+def _rules(data: DataSection, layouts: Sequence[Layout], task: Task, found: Sequence[Boilerplate] | None) -> Rules:
+    """What is done to each record. What had to be counted over all records before comes in here: `found`."""
+    phrases = None
+    if found is not None:
+        phrases = Phrases.found(found)
+    elif data.clean.boilerplate:
+        phrases = Phrases.listed(data.clean.boilerplate)
+    steps = cleaning_steps(data.clean, data.system, task, phrases)
+    return Rules(layouts, steps, data.split.group_by, data.clean.redact)
 
 
 def _corpus_passes(

@@ -8,6 +8,7 @@ from typing import Any
 
 from luthier.core.recipe import RedactSection, Task
 from luthier.core.rows import Row
+from luthier.data.boilerplate import find_boilerplate
 from luthier.data.clean import spoken
 from luthier.data.content import Content
 from luthier.data.dataset import PAGE_NAME, REPORT_NAME
@@ -48,6 +49,8 @@ def write_report(
     """
     survey = survey_dataset(folder)
     figures: dict[str, Any] = {**counts, **survey.figures(purpose.counter.measure)}
+    if "boilerplate" not in figures:
+        figures["boilerplate"] = [each.to_json() for each in find_boilerplate(survey.sampled_rows())]
     figures["personal_data"] = {"keep": keep, **_left_over(survey.sampled_rows(), redact)}
     training = counts["splits"]["train"]
     targets = _rounded(training * figures["tokens"]["mean_targets"])

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from luthier.core.identity import content_id
@@ -62,6 +62,16 @@ def transform_record(origin: Origin, source: int, raw: str, error: str | None, r
     cleaned = run_steps(row, rules.steps)
     row = replace(cleaned.row, id=row_id(cleaned.row))
     return Outcome(original, row, comparison_key(spoken(row)), cleaned.reasons, redactions)
+
+
+def sample_rows(records: Iterable[tuple[int, Mapping[str, object]]], rules: Rules) -> Iterator[Row]:
+    """The rows, without an id, of records given as (number of the source, fields); what the steps drop is left out."""
+    for source, fields in records:
+        content = rules.layouts[source].read(fields)
+        if isinstance(content, Content):
+            cleaned = run_steps(_as_row(Origin("", 0), content, ()), rules.steps)
+            if not cleaned.reasons:
+                yield cleaned.row
 
 
 def row_id(row: Row) -> str:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from luthier.data.boilerplate import REMOVED
+
 Answer = Literal["yes", "partly", "no"]
 
 MUCH_DROPPED = 0.3
@@ -43,7 +45,9 @@ def _is_it_clean(figures: Mapping[str, Any]) -> Finding:
     if dropped > MUCH_DROPPED * read:
         faults.append(f"{dropped / read:.0%} of the records were dropped, most of them as {worst}: look at these first")
     faults += [
-        f"{count:,} rows are flagged: {kind}" for kind, count in figures["flags"].items() if count > MUCH_FLAGGED * rows
+        f"{count:,} rows are flagged: {kind}"
+        for kind, count in figures["flags"].items()
+        if count > MUCH_FLAGGED * rows and kind != REMOVED
     ]
     if left := figures["personal_data"]["residual_rows"]:
         share = left / max(1, figures["personal_data"]["residual_sampled"])

@@ -355,3 +355,46 @@ def test_no_vector_is_asked_for_without_need(shop: Path) -> None:
         raise AssertionError("asked for a vector")
 
     assert run(shop, section(), embed=refuse).id == run(shop, section(), "again").id
+
+
+HABIT = "Thank you for contacting the shop."
+
+
+def chats_with_a_habit(root: Path) -> DataSection:
+    """60 conversations, each answer of which opens with the same sentence; three say nothing else."""
+    draw = random.Random(2)
+    chats = [conversation(draw, number) for number in range(60)]
+    lines = [
+        {"prompt": one["body"], "completion": f"{HABIT} {one['reply'] if n > 2 else ''}"} for n, one in enumerate(chats)
+    ]
+    (root / "chats.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return section(sources=[{"path": "chats.jsonl"}], clean={"near_duplicates": None})
+
+
+def with_boilerplate(data: DataSection, choice: object) -> DataSection:
+    return DataSection.model_validate(data.model_dump() | {"clean": {**data.clean.model_dump(), "boilerplate": choice}})
+
+
+@pytest.mark.parametrize(
+    ("choice", "flag", "opens"),
+    [
+        (None, None, 60),
+        ("flag", "boilerplate", 60),
+        ("remove", "boilerplate removed", 3),
+        ([HABIT], "boilerplate removed", 3),
+        (["Something else that nobody says."], None, 60),
+    ],
+)
+def test_boilerplate_goes_only_when_asked(tmp_path: Path, choice: object, flag: str | None, opens: int) -> None:
+    data = with_boilerplate(chats_with_a_habit(tmp_path), choice)
+    made = run(tmp_path, data)
+    rows = [row for split in SPLITS for row in read_rows(made.folder, split)]
+    assert sum(row.messages[-1]["content"].startswith(HABIT) for row in rows) == opens
+    report: dict[str, Any] = read_report(made.folder)
+    assert report["flags"] == ({} if flag is None else {flag: 57})
+    shown = [] if choice == [HABIT] else [{"sentence": HABIT, "edge": "start", "conversations": 57}]
+    assert report["boilerplate"] == shown
+    flagged = [entry for entry in read_ledger(made.folder) if entry.flags]
+    assert {entry.flags for entry in flagged} == (set() if flag is None else {(f'{flag}: "{HABIT}"',)})
+    assert report["verdict"][1]["answer"] == ("partly" if choice == "flag" else "yes")
+    assert run(tmp_path, data, "again").id == made.id

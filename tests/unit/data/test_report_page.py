@@ -59,6 +59,7 @@ def report(**changes: object) -> dict[str, object]:
         "labels": {"train": {"delivery": 3, "refund": 1}},
         "languages": {"en": 4},
         "leakage": {"complete": False, "found": [{"one": "test", "other": "train", "rows": 1, "of": 130}]},
+        "boilerplate": [{"sentence": "Thank you for asking us.", "edge": "start", "conversations": 41}],
         "changed": [{"origin": ["a.csv", 5], "before": '{"body": "<p>Hi</p>"}', "after": "Hi"}],
         "verdict": [{"question": "Is it clean?", "answer": "no", "why": "Rows leak."}],
         **changes,
@@ -75,7 +76,15 @@ def test_the_page_is_whole_and_needs_nothing_else():
 
 def test_figures_and_samples_stand_on_the_page():
     page = Page(render_page(report()))
-    for words in ("1,234", "Is it clean? No.", "help@shop.example", "… 12345678 …", "1 of 130", "parcel, courier"):
+    for words in (
+        "1,234",
+        "Is it clean? No.",
+        "help@shop.example",
+        "… 12345678 …",
+        "1 of 130",
+        "parcel, courier",
+        "Thank you for asking us.",
+    ):
         assert words in page.words
 
 
@@ -95,6 +104,7 @@ def test_an_empty_dataset_of_figures_still_reads_well():
         "topics": [],
         "labels": {},
         "leakage": {"complete": True, "found": []},
+        "boilerplate": [],
     }
     page = Page(render_page(report(**empty, personal_data=nothing, changed=[])))
     for words in ("Nothing was dropped.", "No row has a remark.", "Nothing was masked.", "Too few rows to tell"):
