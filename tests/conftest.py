@@ -38,9 +38,6 @@ hypothesis.settings.load_profile("patient")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-hypothesis.settings.register_profile("no deadline", deadline=None)  # how fast an example runs depends on what else runs
-hypothesis.settings.load_profile("no deadline")
-
 DEFAULT_SYSTEM_PROMPT = "You are a helpful model that slips this in."
 CHATML_TEMPLATE = (
     "{% for message in messages %}"
