@@ -6,6 +6,7 @@ process, which counts tokens and writes a partition as soon as it is whole.
 
 import os
 import signal
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -90,7 +91,7 @@ class RecordTransform:
 
     def __init__(self, rules: Rules, caller: int) -> None:
         self._rules = rules
-        if os.getpid() != caller:
+        if os.getpid() != caller and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller to answer
 
     @daft.method.batch(return_dtype=daft.DataType.from_arrow_type(_OUTCOME), unnest=True, batch_size=_BATCH)  # type: ignore[untyped-decorator]
