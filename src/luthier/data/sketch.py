@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from luthier.data.engine import daft
-from luthier.data.ragged import Hashes, Ragged, distinct, joined, offsets_of
-from luthier.text import words
+from luthier.data.ragged import Hashes, Numbers, Ragged, distinct, joined, offsets_of
+from luthier.text import spaced_words, spread_words
 
 NGRAM = 5
 BANDS = 20
@@ -20,12 +19,37 @@ _BATCH = 1_000
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
+SKETCH_FIELDS = (
+    pa.field("key", pa.uint64()),
+    pa.field("bands", pa.list_(pa.uint64())),
+    pa.field("words", pa.list_(pa.uint64())),
+)
+"""A sketch as columns, in which it travels between processes."""
+
+
 class Sketch(NamedTuple):
     """Of each of n texts: a hash of its key (n,), its bands (n, BANDS), and the hashes of its words in order."""
 
     keys: Hashes
     bands: Hashes
     words: Ragged
+
+    @classmethod
+    def of_columns(cls, table: pa.Table) -> "Sketch":
+        """The sketch whose `columns` a table holds."""
+        words = table["words"].combine_chunks()
+        bands = table["bands"].combine_chunks().flatten().to_numpy().reshape(-1, BANDS)
+        lengths = words.value_lengths().to_numpy()
+        return cls(table["key"].to_numpy(), bands, Ragged(words.flatten().to_numpy(), offsets_of(lengths)))
+
+    def columns(self) -> list[pa.Array]:
+        """Arrays of `SKETCH_FIELDS`."""
+        band_offsets = np.arange(0, self.bands.size + 1, BANDS, dtype=np.int32)
+        return [
+            pa.array(self.keys),
+            pa.ListArray.from_arrays(band_offsets, self.bands.ravel()),
+            pa.ListArray.from_arrays(self.words.offsets.astype(np.int32), self.words.values),
+        ]
 
     def with_others(self, places: Sequence[int], others: "Sketch") -> "Sketch":
         """With the texts at these places replaced by others, in their order."""
@@ -38,17 +62,15 @@ class Sketch(NamedTuple):
 
 def comparison_key(text: str) -> str:
     """What two texts are compared by: their words in lower case, a space between; the bare text if it has no words."""
-    return " ".join(words(text)) or text.strip()
+    return spaced_words(text) or text.strip()
 
 
-def sketch(keys: Sequence[str]) -> Sketch:
-    """Hashes of comparison keys. Texts of fewer than five words are told apart by their sets of words."""
-    column = pa.array(keys, pa.large_string())
-    texts = [key if key.count(" ") >= NGRAM - 1 else " ".join(sorted(set(key.split(" ")))) for key in keys]
-    signatures = daft.Series.from_arrow(pa.array(texts, pa.large_string())).minhash(
-        num_hashes=BANDS * ROWS_PER_BAND, ngram_size=NGRAM, hash_function="xxhash3_64"
-    )
-    return Sketch(text_hashes(column), _fold(signatures.to_arrow().flatten().to_numpy()), _word_hashes(column))
+def sketch(texts: Sequence[str]) -> Sketch:
+    """Hashes of texts by their comparison keys; bands of those of fewer than five words by their sets of words."""
+    if not texts:
+        return Sketch(np.empty(0, np.uint64), np.empty((0, BANDS), np.uint64), joined([]))
+    made = _words_of(texts)
+    return Sketch(text_hashes(made.rows()), _bands(made), made.hashes())
 
 
 def shingles(ragged: Ragged) -> Ragged:
@@ -66,20 +88,77 @@ def shingles(ragged: Ragged) -> Ragged:
     return Ragged(values, offsets_of(counts))
 
 
-def _word_hashes(keys: pa.LargeStringArray) -> Ragged:
-    """Each word of the batch is hashed once."""
-    split = pc.split_pattern(keys, " ")
-    encoded = split.values.dictionary_encode()
-    return Ragged(
-        text_hashes(encoded.dictionary)[encoded.indices.to_numpy()], split.offsets.to_numpy().astype(np.int64)
-    )
-
-
-def word_sets(keys: Iterable[str]) -> Ragged:
-    """Sorted, distinct hashes of the words of each comparison key."""
-    remaining = iter(keys)
+def word_sets(texts: Iterable[str]) -> Ragged:
+    """Sorted, distinct hashes of the words of each text."""
+    remaining = iter(texts)
     batches = iter(lambda: list(islice(remaining, _BATCH)), [])
-    return joined([distinct(_word_hashes(pa.array(batch, pa.large_string()))) for batch in batches])
+    return joined([distinct(_words_of(batch).hashes()) for batch in batches])
+
+
+class _Words(NamedTuple):
+    """The comparison keys of n texts end to end as UTF-8, a space after each word.
+
+    Word i is `text[ends[i]:ends[i + 1]]`, and text i has the words from `offsets[i]` to `offsets[i + 1]`.
+    """
+
+    text: npt.NDArray[np.uint8]
+    ends: Numbers
+    offsets: Numbers
+
+    def rows(self) -> pa.Array:
+        """The keys as strings, with the space after their last word."""
+        return _strings(self.text, self.ends[self.offsets])
+
+    def hashes(self) -> Ragged:
+        return Ragged(text_hashes(_strings(self.text, self.ends)), self.offsets)
+
+
+def _words_of(texts: Sequence[str]) -> _Words:
+    """The words of all texts of a batch at once. A text without words counts as one word that no other text has."""
+    spread = b"\n" + b" \n".join([_spread_key(text) for text in texts]) + b" \n"
+    letters = np.frombuffer(bytearray(spread), np.uint8)
+    apostrophes = np.flatnonzero(letters == ord("'"))
+    loose = (letters[apostrophes - 1] <= ord("'")) | (letters[apostrophes + 1] <= ord("'"))
+    letters[apostrophes[loose]] = ord(" ")
+    breaks = np.flatnonzero(letters == ord("\n"))
+    kept = letters > ord(" ")
+    kept[1:] |= kept[:-1]  # the first space after a word
+    text = letters[kept]
+    ends = np.concatenate([np.zeros(1, np.int64), np.flatnonzero(text == ord(" ")) + 1])
+    lengths = np.add.reduceat(kept, breaks[:-1], dtype=np.int64)
+    return _Words(text, ends, np.searchsorted(ends, offsets_of(lengths)))
+
+
+def _spread_key(text: str) -> bytes:
+    spread = spread_words(text)
+    return spread if spread.strip(b" '") else b"_" + text.strip().encode().hex().encode()
+
+
+def _bands(made: _Words) -> Hashes:
+    """MinHash over runs of words, folded; the strings between the keys are the spaces that end them."""
+    rows = made.ends[made.offsets]
+    places = np.empty(2 * len(rows) - 1, np.int64)
+    places[::2], places[1::2] = rows, rows[1:] - 1
+    signatures = _signatures(_strings(made.text, places))[::2].copy()
+    short = np.flatnonzero(np.diff(made.offsets) < NGRAM)
+    if len(short):
+        keys = (made.text[rows[place] : rows[place + 1]].tobytes().split() for place in short)
+        sets = [b" ".join(sorted(set(key))).decode() for key in keys]
+        signatures[short] = _signatures(pa.array(sets, pa.large_string()))
+    return _fold(signatures)
+
+
+def _signatures(texts: pa.Array) -> npt.NDArray[np.uint32]:
+    """MinHash values (texts, BANDS * ROWS_PER_BAND)."""
+    hashes = BANDS * ROWS_PER_BAND
+    signatures = daft.Series.from_arrow(texts).minhash(num_hashes=hashes, ngram_size=NGRAM, hash_function="xxhash3_64")
+    values: npt.NDArray[np.uint32] = signatures.to_arrow().flatten().to_numpy().reshape(-1, hashes)
+    return values
+
+
+def _strings(text: npt.NDArray[np.uint8], places: Numbers) -> pa.Array:
+    """The strings between neighbouring places of a text, not copied."""
+    return pa.LargeStringArray.from_buffers(len(places) - 1, pa.py_buffer(places), pa.py_buffer(text))
 
 
 def text_hashes(texts: pa.Array) -> Hashes:
@@ -89,7 +168,7 @@ def text_hashes(texts: pa.Array) -> Hashes:
 
 
 def _fold(signatures: npt.NDArray[np.uint32]) -> Hashes:
-    """MinHash values, BANDS * ROWS_PER_BAND a text -> (texts, BANDS) hashes."""
+    """(texts, BANDS * ROWS_PER_BAND) -> (texts, BANDS) hashes."""
     values = signatures.astype(np.uint64).reshape(-1, BANDS, ROWS_PER_BAND)
     folded = np.zeros(values.shape[:2], np.uint64)
     for place in range(ROWS_PER_BAND):

@@ -23,10 +23,9 @@ from luthier.core.rows import Origin, Row
 from luthier.data.clean import spoken
 from luthier.data.engine import daft, worker_count
 from luthier.data.over_length import shorten
-from luthier.data.ragged import Ragged, offsets_of
 from luthier.data.reasons import Dropped, dropped
 from luthier.data.row_columns import ROW_FIELDS, row_values, rows_of
-from luthier.data.sketch import BANDS, Sketch, comparison_key, sketch
+from luthier.data.sketch import SKETCH_FIELDS, Sketch, sketch
 from luthier.data.staged import RECORDS, Part, Stage
 from luthier.data.transform import Outcome, Rules, row_id, transform_record
 from luthier.sources import Manifest
@@ -35,9 +34,7 @@ _OUTCOME = pa.struct(
     [
         *ROW_FIELDS,
         *(RECORDS.field(name) for name in ("reasons", "redactions", "original")),
-        pa.field("key", pa.uint64()),
-        pa.field("bands", pa.list_(pa.uint64())),
-        pa.field("words", pa.list_(pa.uint64())),
+        *SKETCH_FIELDS,
     ]
 )
 _BATCH = 1_000
@@ -150,11 +147,18 @@ def _whole_parts(batches: Iterator[pa.RecordBatch], parts: Sequence[Part]) -> It
             some = waiting[number]
             some.append(batch.filter(pa.array(numbers == number)))
             if sum(piece.num_rows for piece in some) == parts[number].records:
-                yield number, pa.Table.from_batches(waiting.pop(number)).sort_by("index")
+                yield number, _in_order(waiting.pop(number))
+
+
+def _in_order(batches: list[pa.RecordBatch]) -> pa.Table:
+    """The records by `index`. Batches are in order as a rule, and come in any: to sort these costs nothing."""
+    table = pa.Table.from_batches(sorted(batches, key=lambda batch: batch["index"][0].as_py()))
+    in_order = (np.diff(table["index"].to_numpy()) > 0).all()
+    return table if in_order else table.sort_by("index")
 
 
 def _outcome_columns(outcomes: Sequence[Outcome]) -> pa.Array:
-    made = sketch([outcome.key for outcome in outcomes])
+    made = sketch([outcome.compared for outcome in outcomes])
     rows = [row_values(outcome.row) if outcome.row else {} for outcome in outcomes]
     columns = {field.name: [values.get(field.name) for values in rows] for field in ROW_FIELDS} | {
         "reasons": [list(outcome.reasons) for outcome in outcomes],
@@ -162,20 +166,7 @@ def _outcome_columns(outcomes: Sequence[Outcome]) -> pa.Array:
         "original": [outcome.original for outcome in outcomes],
     }
     arrays = [pa.array(columns[field.name], field.type) for field in _OUTCOME if field.name in columns]
-    band_offsets = np.arange(0, made.bands.size + 1, BANDS, dtype=np.int32)
-    arrays += [
-        pa.array(made.keys),
-        pa.ListArray.from_arrays(band_offsets, made.bands.ravel()),
-        pa.ListArray.from_arrays(made.words.offsets.astype(np.int32), made.words.values),
-    ]
-    return pa.StructArray.from_arrays(arrays, fields=list(_OUTCOME))
-
-
-def _sketch_of(table: pa.Table) -> Sketch:
-    words = table["words"].combine_chunks()
-    bands = table["bands"].combine_chunks().flatten().to_numpy().reshape(-1, BANDS)
-    counts = words.value_lengths().to_numpy()
-    return Sketch(table["key"].to_numpy(), bands, Ragged(words.flatten().to_numpy(), offsets_of(counts)))
+    return pa.StructArray.from_arrays([*arrays, *made.columns()], fields=list(_OUTCOME))
 
 
 def _fitted(table: pa.Table, limit: LengthLimit) -> tuple[pa.Table, Sketch]:
@@ -184,7 +175,7 @@ def _fitted(table: pa.Table, limit: LengthLimit) -> tuple[pa.Table, Sketch]:
     Cleaning has judged rows at their full length, and so it stays. Duplicates are looked for among rows as they will be
     trained: two that are told apart only by what was cut off are one. So shorter rows get new sketches.
     """
-    records, made = table.select(RECORDS.names).cast(RECORDS), _sketch_of(table)
+    records, made = table.select(RECORDS.names).cast(RECORDS), Sketch.of_columns(table)
     reasons = records["reasons"].to_pylist()
     shorter: dict[int, Row] = {}
     present = np.flatnonzero(records["id"].is_valid())
@@ -203,7 +194,7 @@ def _fitted(table: pa.Table, limit: LengthLimit) -> tuple[pa.Table, Sketch]:
         for place, of_row in changed.items():
             values[place] = of_row[field.name]
         records = _with_column(records, field.name, values)
-    return records, made.with_others(list(shorter), sketch([comparison_key(spoken(row)) for row in shorter.values()]))
+    return records, made.with_others(list(shorter), sketch([spoken(row) for row in shorter.values()]))
 
 
 def _with_column(records: pa.Table, name: str, values: list[object]) -> pa.Table:

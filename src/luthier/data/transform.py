@@ -14,7 +14,6 @@ from luthier.data.content import Content
 from luthier.data.layout import Layout
 from luthier.data.reasons import Dropped
 from luthier.data.redaction import redact_value
-from luthier.data.sketch import comparison_key
 
 _PSEUDONYM_DIGITS = 12
 
@@ -31,14 +30,14 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a record became: a row unless it was unreadable, its comparison key, and the reasons to drop it so far.
+    """What a record became: a row unless it was unreadable, what it is compared by, and the reasons to drop it so far.
 
     `original` is the record as JSON, masked; `redactions` counts what was masked in it, by kind.
     """
 
     original: str
     row: Row | None = None
-    key: str = ""
+    compared: str = ""
     reasons: tuple[str, ...] = ()
     redactions: Mapping[str, int] = field(default_factory=dict)
 
@@ -61,7 +60,7 @@ def transform_record(origin: Origin, source: int, raw: str, error: str | None, r
     row = _as_row(origin, content, _groups(layout.groups(record, rules.group_by), content, rules))
     cleaned = run_steps(row, rules.steps)
     row = replace(cleaned.row, id=row_id(cleaned.row))
-    return Outcome(original, row, comparison_key(spoken(row)), cleaned.reasons, redactions)
+    return Outcome(original, row, spoken(row), cleaned.reasons, redactions)
 
 
 def sample_rows(records: Iterable[tuple[int, Mapping[str, object]]], rules: Rules) -> Iterator[Row]:

@@ -6,7 +6,7 @@ from luthier.text.html import has_html, html_to_text
 from luthier.text.mail import cut_mail, mail_text
 from luthier.text.mail_html import html_mail_to_text
 from luthier.text.normalise import normalise
-from luthier.text.overlap import jaccard, ngrams, words
+from luthier.text.overlap import jaccard, ngrams, spaced_words, spread_words, words
 from luthier.text.personal.check_digits import luhn
 from luthier.text.redact import Redaction, RedactionRules, redact, redactor
 from luthier.text.subjects import bare_subject, is_reply
@@ -32,6 +32,8 @@ __all__ = [
     "recalls",
     "redact",
     "redactor",
+    "spaced_words",
+    "spread_words",
     "words",
     "wrong_facts",
 ]

@@ -8,9 +8,54 @@ _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+(?:['’][^\W_{_UNSPACED}]+)*")
 
 
+def _separators(encoding: str) -> bytes:
+    """For each byte of a one-byte encoding itself where it is part of a word, an apostrophe or a space."""
+    characters = bytes(range(256)).decode(encoding, errors="replace").replace("’", "'")
+    return bytes(
+        byte if character.isalnum() and character != "\ufffd" else ord(character) if character == "'" else ord(" ")
+        for byte, character in enumerate(characters)
+    )
+
+
+_SEPARATORS = {encoding: _separators(encoding) for encoding in ("latin-1", "cp1252")}
+"""Western text fits one of these: the first is fast, the second has typographic quotes."""
+
+
 def words(text: str) -> list[str]:
     """The words of a text in lower case, without punctuation: `"Don't, I said"` -> `["don't", "i", "said"]`."""
-    return _WORD.findall(text.casefold().replace("’", "'"))
+    return spaced_words(text).split()
+
+
+def spaced_words(text: str) -> str:
+    """The `words` of a text with a space between."""
+    return _spaced(spread_words(text)).decode()
+
+
+def spread_words(text: str) -> bytes:
+    """The `words` of a text as UTF-8, with spaces and apostrophes between and around them.
+
+    Western text is taken apart as bytes, in a fraction of the time.
+    """
+    folded = text.casefold()
+    if folded.isascii():
+        return folded.encode().translate(_SEPARATORS["latin-1"])
+    for encoding, separators in _SEPARATORS.items():
+        try:
+            encoded = folded.encode(encoding)
+        except UnicodeEncodeError:
+            continue
+        return encoded.translate(separators).decode(encoding).encode()
+    return " ".join(_WORD.findall(folded.replace("’", "'"))).encode()
+
+
+def _spaced(text: bytes) -> bytes:
+    """Words with one space between, out of words with spaces and apostrophes between and around them."""
+    if b"'" in text:
+        text = b" %b " % text
+        for outside in (b"''", b" '", b"' "):
+            if outside in text:
+                text = text.replace(outside, b" ")
+    return b" ".join(text.split())
 
 
 def ngrams(tokens: Sequence[str], size: int) -> frozenset[tuple[str, ...]]:

@@ -1,10 +1,12 @@
 import numpy as np
+import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from luthier.data.engine import daft
 from luthier.data.ragged import distinct
-from luthier.data.sketch import BANDS, comparison_key, shingles, sketch
-from luthier.text import ngrams
+from luthier.data.sketch import BANDS, SKETCH_FIELDS, Sketch, comparison_key, shingles, sketch
+from luthier.text import ngrams, words
 
 KEYS = st.lists(st.lists(st.sampled_from(["a", "b", "c", "d", "e"]), min_size=1, max_size=12), min_size=1, max_size=8)
 
@@ -38,6 +40,47 @@ def test_texts_can_be_replaced(words: list[list[str]], data: st.DataObject) -> N
     expected = sketch([dict(zip(places, others, strict=True)).get(place, key) for place, key in enumerate(keys)])
     for found, wanted in zip((*changed[:2], *changed.words), (*expected[:2], *expected.words), strict=True):
         assert found.tolist() == wanted.tolist()
+
+
+@given(KEYS)
+def test_sketches_travel_as_columns(words: list[list[str]]) -> None:
+    made = sketch([" ".join(each) for each in words])
+    arrived = Sketch.of_columns(pa.table(made.columns(), schema=pa.schema(SKETCH_FIELDS)))
+    for found, wanted in zip((*arrived[:2], *arrived.words), (*made[:2], *made.words), strict=True):
+        assert found.tolist() == wanted.tolist()
+
+
+@given(st.lists(st.text(st.one_of(st.sampled_from("ab'’ .\n_ß€é👍は"), st.characters(codec="utf-8"))), min_size=1))
+def test_a_batch_is_sketched_as_its_comparison_keys_say(texts: list[str]) -> None:
+    made = sketch(texts)
+    keys = [comparison_key(text) for text in texts]
+    for values in (made.keys.tolist(), [band.tobytes() for band in made.bands]):
+        assert len(set(values)) <= len(set(keys))
+        assert all(values[place] == values[keys.index(key)] for place, key in enumerate(keys))
+    assert len(set(made.keys.tolist())) == len(set(keys))
+    assert made.words.lengths.tolist() == [max(1, len(words(text))) for text in texts]
+    assert len(set(made.words.values.tolist())) == len(
+        {word for text in texts for word in words(text) or [text.strip()]}
+    )
+
+
+@given(KEYS)
+def test_bands_are_minhash_over_the_words(texts: list[list[str]]) -> None:
+    strings = [" ".join(text if len(text) >= 5 else sorted(set(text))) for text in texts]
+    expected = daft.Series.from_arrow(pa.array(strings)).minhash(120, 5, hash_function="xxhash3_64").to_pylist()
+    bands = sketch([" ".join(text) for text in texts]).bands
+    for one in range(len(texts)):
+        for other in range(len(texts)):
+            alike = [
+                expected[one][start : start + 6] == expected[other][start : start + 6] for start in range(0, 120, 6)
+            ]
+            assert (bands[one] == bands[other]).tolist() == alike
+
+
+def test_nothing_has_an_empty_sketch() -> None:
+    made = sketch([])
+    assert made.bands.shape == (0, BANDS)
+    assert made.words.lengths.tolist() == made.keys.tolist() == []
 
 
 @given(KEYS)

@@ -27,7 +27,7 @@ def test_a_record_becomes_a_masked_row_with_its_groups() -> None:
     assert [message["content"] for message in outcome.row.messages] == ["Where is it? [EMAIL]", "On the way."]
     assert outcome.row.groups == ("customer_id=C7",)
     assert outcome.row.id == row_id(outcome.row)
-    assert outcome.key == "where is it email on the way"
+    assert outcome.compared == "Where is it? [EMAIL]\nOn the way."
     assert outcome.reasons == ()
     assert outcome.redactions == {"email": 2}
     assert "ann@" not in outcome.original
