@@ -131,6 +131,9 @@ class CleanSection(Section):
         False,
         description="whether turns and texts of 75 words and more that break Gopher's repetition rules are dropped",
     )
+    garbled: bool = Field(
+        True, description="whether rows are dropped that hold wrongly decoded, hammered or encoded text, or bare markup"
+    )
     near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = Field(
         0.8, description="Jaccard likeness of word 5-grams from which a row is dropped; null keeps all, exact ones too"
     )

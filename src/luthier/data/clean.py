@@ -8,6 +8,7 @@ from functools import partial
 from luthier.core.recipe import CleanSection, Task
 from luthier.core.rows import Message, Row, reworded
 from luthier.data.boilerplate import Phrases, treat_boilerplate
+from luthier.data.garbled import not_garbled
 from luthier.data.language import MIN_PROBABILITY, guess_language
 from luthier.data.reasons import Dropped, dropped
 from luthier.data.redaction import redact_row
@@ -52,12 +53,14 @@ def cleaning_steps(
 ) -> tuple[Step, ...]:
     """The steps of a recipe, in an order that matters: mended before masked, masked before judged.
 
-    Repetition is looked for before masks make different values equal. The steps travel to worker processes: functions
-    of a module, with what they need of the recipe, not closures. `phrases` are boilerplate to flag or remove.
+    What is broken is looked for before masks cover it and make different values equal. The steps travel to worker
+    processes: functions of a module, with what they need of the recipe, not closures. `phrases` are boilerplate to flag
+    or remove.
     """
     return (
         *shaping_steps(system, task),
         *([] if phrases is None else [partial(treat_boilerplate, phrases=phrases, remove=clean.boilerplate != "flag")]),
+        *([not_garbled] if clean.garbled else []),
         *([not_repetitive] if clean.repetition else []),
         partial(redact_row, settings=clean.redact, system=system),
         partial(of_length, min_words=clean.min_words, max_words=clean.max_words),
