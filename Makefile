@@ -33,6 +33,7 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_training.py
 	$(BIN)/python benchmarks/bench_personal_data.py
+	$(BIN)/python benchmarks/bench_splits.py
 
 constraints: $(READY)
 	$(BIN)/python scripts/write_constraints.py > constraints.tmp
