@@ -149,6 +149,10 @@ class CleanSection(Section):
         description="what becomes of sentences that agents begin or end their turns with whatever they are asked: flag "
         "or remove all that are found, or a list of those to remove; null only reports them",
     )
+    uneven_treatment: bool = Field(
+        False,
+        description="true: flag rows whose answers differ where what customers asked differs in a name or gender only",
+    )
     languages: tuple[str, ...] = Field((), description="ISO 639-1 codes to keep; empty keeps every language")
     redact: RedactSection | None = Field(RedactSection(), description="null leaves personal data in place")
 

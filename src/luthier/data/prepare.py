@@ -22,6 +22,7 @@ from luthier.data.dataset import LEDGER_NAME, ROWS_NAME
 from luthier.data.dedupe import exact_duplicates, near_duplicates
 from luthier.data.encoder_passes import encoder_passes
 from luthier.data.engine import running_on
+from luthier.data.fairness import uneven_treatment
 from luthier.data.language import known_languages
 from luthier.data.layout import Layout, resolve_layout
 from luthier.data.leakage import drop_leaks, rows_of_file, split_leakage
@@ -154,7 +155,8 @@ def _corpus_passes(
 ) -> Sequence[CorpusPass]:
     """What is looked for in all rows together, after duplicates are gone and before the split."""
     kept_out = [CorpusPass(partial(drop_leaks, held_out=held_out), drops=True)] if held_out else []
-    return [*kept_out, *encoder_passes(clean, embed, scratch, progress)]
+    fairness = [CorpusPass(partial(uneven_treatment, scratch=scratch), drops=False)] if clean.uneven_treatment else []
+    return [*kept_out, *encoder_passes(clean, embed, scratch, progress), *fairness]
 
 
 def _judge(

@@ -398,3 +398,24 @@ def test_boilerplate_goes_only_when_asked(tmp_path: Path, choice: object, flag: 
     assert {entry.flags for entry in flagged} == (set() if flag is None else {(f'{flag}: "{HABIT}"',)})
     assert report["verdict"][1]["answer"] == ("partly" if choice == "flag" else "yes")
     assert run(tmp_path, data, "again").id == made.id
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_uneven_treatment_is_flagged_when_asked(tmp_path: Path, asked: bool) -> None:
+    lines = [
+        {"prompt": "May my husband fetch the parcel?", "completion": "He may, with his passport."},
+        {"prompt": "Where is the parcel that I sent?", "completion": "It is in the depot in Leeds."},
+        {"prompt": "May my wife fetch the parcel?", "completion": "She needs a letter that you have signed."},
+    ]
+    (tmp_path / "chats.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    made = run(tmp_path, section(sources=[{"path": "chats.jsonl"}], clean={"uneven_treatment": asked}))
+    rows = {row.origin.row: row for split in SPLITS for row in read_rows(made.folder, split)}
+    flags = {number: list(row.flags) for number, row in rows.items() if row.flags}
+    assert flags == (
+        {
+            1: [f"uneven treatment: answered unlike {rows[3].id}, which has wife for husband"],
+            3: [f"uneven treatment: answered unlike {rows[1].id}, which has husband for wife"],
+        }
+        if asked
+        else {}
+    )
