@@ -134,6 +134,10 @@ class CleanSection(Section):
     garbled: bool = Field(
         True, description="whether rows are dropped that hold wrongly decoded, hammered or encoded text, or bare markup"
     )
+    toxicity: Literal["flag", "drop"] | None = Field(
+        "flag",
+        description="what becomes of rows with insults, slurs, threats, sexual remarks or generalisations over groups",
+    )
     near_duplicates: Annotated[float, Field(gt=0, le=1)] | None = Field(
         0.8, description="Jaccard likeness of word 5-grams from which a row is dropped; null keeps all, exact ones too"
     )

@@ -14,6 +14,7 @@ from luthier.data.reasons import Dropped, dropped
 from luthier.data.redaction import redact_row
 from luthier.data.repetition import not_repetitive
 from luthier.data.tasks import fit_task
+from luthier.data.toxicity import treat_toxicity
 from luthier.data.turns import settle_conversation
 from luthier.text import cut_mail, html_to_text, normalise, words
 
@@ -65,6 +66,7 @@ def cleaning_steps(
         partial(redact_row, settings=clean.redact, system=system),
         partial(of_length, min_words=clean.min_words, max_words=clean.max_words),
         partial(in_languages, languages=clean.languages),
+        *([partial(treat_toxicity, mode=clean.toxicity)] if clean.toxicity else []),
     )
 
 
