@@ -80,9 +80,10 @@ def _phone(text: str, groups: list[tuple[int, int]], region: str, introduced: bo
     before = text[max(0, start - 2) : start]
     if (_NO_PHONE.fullmatch(raw) and not _FIVE_PAIRS.fullmatch(raw)) or text[end : end + 1].isalpha():
         return None
-    if not introduced and (
-        _is_amount_or_short(raw) or _BEFORE_NO_PHONE.search(before) or reference_before(text, start)
-    ):
+    named = reference_before(text, start) is not None
+    if named and raw.isdigit() and not raw.startswith("0"):
+        return None  # "call me about order 5512998": the nearer word decides
+    if not introduced and (named or _is_amount_or_short(raw) or _BEFORE_NO_PHONE.search(before)):
         return None
     return (start, end) if _is_phone(raw, region, introduced) else None
 
