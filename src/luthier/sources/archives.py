@@ -1,6 +1,7 @@
 """Office files: zip archives of XML, which may be locked or packed to do harm."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ def open_archive(path: Path, name: str) -> Iterator[zipfile.ZipFile]:
             if any(member.flag_bits & 1 for member in archive.infolist()):
                 raise SourceError("is protected with a password", where=name, allowed=_AS_OPEN_COPY)
             yield archive
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise SourceError(f"is damaged or cut off: {error}", where=name) from error
 
 

@@ -50,7 +50,7 @@ def decode(text: str) -> object:
 
     Raises json.JSONDecodeError, or RecursionError for one that is nested too deeply.
     """
-    value, end = _decode_at(text, 0)
+    value, end = _decode_at(text, len(text) - len(text.lstrip()))
     if text[end:].strip():
         raise json.JSONDecodeError("Extra data", text, end)
     return value
