@@ -9,7 +9,7 @@ from luthier.core.recipe import CleanSection, Task
 from luthier.core.rows import Message, Row, reworded
 from luthier.data.boilerplate import Phrases, treat_boilerplate
 from luthier.data.garbled import not_garbled
-from luthier.data.language import MIN_PROBABILITY, guess_language
+from luthier.data.language import MIN_PROBABILITY, guess_language, surely_in
 from luthier.data.reasons import Dropped, dropped
 from luthier.data.redaction import redact_row
 from luthier.data.repetition import not_repetitive
@@ -115,9 +115,10 @@ def of_length(row: Row, min_words: int, max_words: int | None = None) -> Row | D
 
 def in_languages(row: Row, languages: Sequence[str]) -> Row | Dropped:
     """Judge the language of the whole conversation, tools left out; short and doubtful ones pass."""
-    if not languages:
+    text = spoken(row, without=("system", "tool"))
+    if not languages or surely_in(text, languages):
         return row
-    guess = guess_language(spoken(row, without=("system", "tool")), languages)
+    guess = guess_language(text, languages)
     if guess is None or guess.wanted >= MIN_PROBABILITY:
         return row
     return dropped("language", f"looks like {guess.likeliest}, wanted {', '.join(languages)}")
