@@ -5,6 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luthier.text import normalise
+from luthier.text.normalise import _PLAIN, _is_tidy, _normalise_once
+
+SOME = "aZ .,\n \t&’”“–…€£éàâÂÃÐœŒšž°©😀👍√±‚\u00a0\u0301\ufe0f\u200d"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +34,20 @@ def test_keeps_paragraphs_indentation_and_curly_quotes() -> None:
 
 def test_joiners_stay_where_they_join() -> None:
     assert normalise("👩\u200d🔧 and plain\u200d") == "👩\u200d🔧 and plain"
+
+
+@given(st.text(st.one_of(st.sampled_from(SOME), st.sampled_from(_PLAIN), st.characters(codec="ascii")), max_size=12))
+def test_what_looks_tidy_needs_no_mending(text: str) -> None:
+    if _is_tidy(text):
+        assert _normalise_once(text) == text.strip()
+
+
+@pytest.mark.parametrize("around", ["a{}b", "a {} b", "A{} b", "{} b", "b {}", "a{}.", "1{}2", "É{} b", "a {}”"])
+def test_every_plain_character_needs_no_mending(around: str) -> None:
+    for character in (*_PLAIN.replace("-", ""), "😀"):
+        text = around.format(character)
+        assert not _is_tidy(text) or _normalise_once(text) == text.strip()
+        assert _is_tidy(f"a {character}b c"), character
 
 
 @given(st.text(st.one_of(st.characters(codec="utf-8"), st.sampled_from("Ã¼â€™&amp;lt \n\t\u200d\u00a0<>;#x"))))
