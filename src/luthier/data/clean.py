@@ -16,7 +16,7 @@ from luthier.data.repetition import not_repetitive
 from luthier.data.tasks import fit_task
 from luthier.data.toxicity import treat_toxicity
 from luthier.data.turns import settle_conversation
-from luthier.text import cut_mail, html_to_text, normalise, words
+from luthier.text import count_words, cut_mail, html_to_text, normalise
 
 Step = Callable[[Row], Row | Dropped]
 
@@ -105,7 +105,7 @@ def settle_row(row: Row, system: str) -> Row | Dropped:
 
 def of_length(row: Row, min_words: int, max_words: int | None = None) -> Row | Dropped:
     """Count the words of the whole row without the system prompt."""
-    count = len(words(spoken(row)))
+    count = count_words(spoken(row))
     if count < min_words:
         return dropped("too short", f"{count} words, at least {min_words} wanted")
     if max_words is not None and count > max_words:

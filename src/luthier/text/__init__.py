@@ -6,7 +6,7 @@ from luthier.text.html import has_html, html_to_text
 from luthier.text.mail import cut_mail, mail_text
 from luthier.text.mail_html import html_mail_to_text
 from luthier.text.normalise import normalise
-from luthier.text.overlap import jaccard, ngrams, spaced_words, spread_words, words
+from luthier.text.overlap import count_words, jaccard, ngrams, spaced_words, spread_words, words
 from luthier.text.personal.check_digits import luhn
 from luthier.text.redact import Redaction, RedactionRules, redact, redactor
 from luthier.text.subjects import bare_subject, is_reply
@@ -16,6 +16,7 @@ __all__ = [
     "Redaction",
     "RedactionRules",
     "bare_subject",
+    "count_words",
     "cut_mail",
     "extract_facts",
     "has_automatic_headers",

@@ -26,6 +26,12 @@ def words(text: str) -> list[str]:
     return spaced_words(text).split()
 
 
+def count_words(text: str) -> int:
+    """How many `words` a text has."""
+    spaced = spaced_words(text)
+    return spaced.count(" ") + 1 if spaced else 0
+
+
 def spaced_words(text: str) -> str:
     """The `words` of a text with a space between."""
     return _spaced(spread_words(text)).decode()

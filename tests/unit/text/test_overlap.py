@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luthier.text import jaccard, ngrams, overlap, spaced_words, words
+from luthier.text import count_words, jaccard, ngrams, overlap, spaced_words, words
 
 sets = st.frozensets(st.integers(0, 20))
 
@@ -24,6 +24,7 @@ def test_the_way_by_bytes_gives_the_same_words(text: str) -> None:
     plain = overlap._WORD.findall(text.casefold().replace("’", "'"))
     assert words(text) == plain
     assert spaced_words(text) == " ".join(plain)
+    assert count_words(text) == len(plain)
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])

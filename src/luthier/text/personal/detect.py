@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterator, Mapping
 
+from luthier.text.hints import holds_any
 from luthier.text.personal.addresses import address_at
 from luthier.text.personal.bank import cards_in, iban_at
 from luthier.text.personal.finding import Finding, Kind, settle_overlaps
@@ -57,9 +58,9 @@ def _addresses_of_machines(text: str) -> Iterator[Finding]:
 
 
 def _numbers(text: str, region: str) -> Iterator[Finding]:
-    groups = [found.span() for found in _NUMBER.finditer(text)]
-    if not groups:
+    if not holds_any(text, "0123456789"):
         return
+    groups = [found.span() for found in _NUMBER.finditer(text)]
     if "://" in text or "www." in text.lower():
         links = [found.span() for found in _URL.finditer(text)]
         yield from _v4_in_links(text, links)
