@@ -16,6 +16,8 @@ from luthier.data.turns import spoken_texts
 CHARACTERS_PER_FAULT = 100
 """A text is wrongly decoded if it has a broken place in as many characters, on average, or in fewer."""
 FEWEST_HIGH_LETTERS = 8
+FEWEST_MARKS = 10
+"""Of punctuation and symbols, in markup; in strings of symbols there are more."""
 FEWEST_SYMBOLS = 30
 FEWEST_DATA_CHARACTERS = 200
 FEWEST_PAIRS = 16
@@ -94,7 +96,10 @@ def find_garbling(text: str) -> str | None:
     if not text.isascii() and (fault := _wrong_decoding(text)):
         return fault
     shape = text.encode(errors="replace").translate(_SHAPES)
-    return _symbols(text, shape) or _encoded_data(text, shape) or _no_words(text, shape) or _markup(text)
+    fault = _encoded_data(text, shape) or _no_words(text, shape)
+    if fault or shape.count(b".") < FEWEST_MARKS:
+        return fault
+    return _symbols(text, shape) or _markup(text)
 
 
 def _wrong_decoding(text: str) -> str | None:

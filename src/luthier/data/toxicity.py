@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from luthier.core.rows import Row
 from luthier.data.reasons import Dropped
+from luthier.data.turns import spoken_texts
 
 WORDS_BEFORE = 10
 WORDS_AFTER = 12
@@ -51,6 +52,8 @@ def treat_toxicity(row: Row, mode: Literal["flag", "drop"]) -> Row | Dropped:
 
     Turns of users and assistants are looked at, or the text; not what people rejected. Users may curse.
     """
+    if not _leads(_plain("\n".join(spoken_texts(row)))):
+        return row
     found = {(remark, place): None for place, text in _places(row) for remark in find_toxic(text)}
     remarks = tuple(f"{remark}, in {place}" for remark, place in found if remark != _CURSE or place == _ANSWER)
     if not remarks:
@@ -61,11 +64,15 @@ def treat_toxicity(row: Row, mode: Literal["flag", "drop"]) -> Row | Dropped:
 def find_toxic(text: str) -> list[str]:
     """Each remark on a text: `toxic: insult`, `slur`, `threat`, `sexual`, `curse`; `biased: generalisation …`."""
     plain = _plain(text)
-    words, rules = plain.translate(_BLANKS).split(), _rules()
-    if rules.keys().isdisjoint(words):
+    if not _leads(plain):
         return []
-    found = (rule.remark for rule in _matching(plain, frozenset(words), rules))
-    return sorted(set(found))
+    words = frozenset(plain.translate(_BLANKS).split())
+    return sorted({rule.remark for rule in _matching(plain, words, _rules())})
+
+
+def _leads(plain: bytes) -> bool:
+    """Whether some word leads to a rule."""
+    return not _rules().keys().isdisjoint(plain.translate(_BLANKS).split())
 
 
 def _places(row: Row) -> Iterator[tuple[str, str]]:
