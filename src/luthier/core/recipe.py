@@ -222,6 +222,21 @@ class AdapterSection(Section):
     r: Positive = Field(16, description="rank of the matrices that train")
     lora_alpha: Positive = Field(32, description="what they add is scaled by lora_alpha / r")
     target_modules: str | tuple[str, ...] = Field("all-linear", description="all-linear, or names of modules")
+    use_rslora: bool = Field(False, description="scale by lora_alpha / sqrt(r) instead: large ranks go on helping")
+    use_dora: bool = Field(
+        False, description="train how long each row of a weight is apart from where it points; takes longer"
+    )
+    init_lora_weights: Literal["default", "pissa"] = Field(
+        "default",
+        description="default begins with no change; pissa with the strongest directions of the base weights, and is "
+        "saved as a plain adapter of twice the rank",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_saved(self) -> "AdapterSection":
+        if self.use_dora and self.init_lora_weights == "pissa":
+            raise ValueError("use_dora and init_lora_weights: pissa exclude each other")
+        return self
 
 
 class TrainingSection(Section):
@@ -238,6 +253,9 @@ class TrainingSection(Section):
         description="fill packs of 1,024 tokens (data.max_length if less, the longest row if more) with whole rows",
     )
     warmup_ratio: Share = Field(0.05, description="share of the steps in which the learning rate rises to its peak")
+    loraplus_lr_ratio: Annotated[float, Field(ge=1)] = Field(
+        1.0, description="the matrices B of an adapter learn so many times faster than A (LoRA+; 16 is usual)"
+    )
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="of AdamW")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(
         1.0, description="a gradient with a larger norm is scaled down to it"

@@ -1,62 +1,101 @@
 """Low-rank adapters by PEFT: put on, saved and loaded in PEFT's own format."""
 
 import difflib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import Linear as LoraLinear
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from luthier.core.errors import ModelError, WorkspaceError
+from luthier.core.recipe import AdapterSection
 
 ADAPTER_NAME = "default"
+LORA_MATRICES = ("lora_A", "lora_B")
+_FAST_PISSA = "pissa_niter_16"
+"""By sixteen subspace iterations, close to the exact decomposition at a fraction of its time."""
 WEIGHTS_NAME = "adapter_model.safetensors"
 
 
-def attach_lora(model: PreTrainedModel, r: int, lora_alpha: int, target_modules: str | Sequence[str], seed: int) -> Any:
-    """The model with fresh LoRA layers (A random by `seed`, B zero, both fp32): a PeftModel whose adapter trains.
+def attach_lora(model: PreTrainedModel, settings: AdapterSection, seed: int) -> Any:
+    """The model with fresh LoRA layers in fp32: a PeftModel whose adapter trains.
 
+    A is random by `seed` and B zero, or, with PiSSA (Meng et al. 2024), both come from the largest singular values of
+    each weight, which is left with the rest. rsLoRA: Kalajdzievski 2023. DoRA: Liu et al. 2024.
     Raises ModelError when a target names no module, with the names that come close, and for a model that PEFT refuses.
     """
     targets: str | list[str] = "all-linear"
-    if target_modules != "all-linear":
+    if settings.target_modules != "all-linear":
         # A list even for one name: PEFT takes a single string for a regular expression.
-        targets = [target_modules] if isinstance(target_modules, str) else list(target_modules)
+        named = settings.target_modules
+        targets = [named] if isinstance(named, str) else list(named)
         _refuse_unknown_targets(model, targets)
+    starts_from_weights = settings.init_lora_weights == "pissa"
     config = LoraConfig(
-        r=r,
-        lora_alpha=lora_alpha,
+        r=settings.r,
+        lora_alpha=settings.lora_alpha,
         target_modules=targets,
+        use_rslora=settings.use_rslora,
+        use_dora=settings.use_dora,
+        init_lora_weights=_FAST_PISSA if starts_from_weights else True,
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            return get_peft_model(model, config, adapter_name=ADAPTER_NAME)
+            adapted = get_peft_model(model, config, adapter_name=ADAPTER_NAME)
         except ValueError as error:
             raise ModelError(f"cannot put an adapter on this model: {error}", where="adapter") from error
+    if starts_from_weights:
+        for layer in lora_layers(adapted):
+            for name in LORA_MATRICES:
+                start = getattr(layer, name)[ADAPTER_NAME].weight.detach().clone()
+                layer.register_buffer(f"{name}_start", start, persistent=False)
+    return adapted
 
 
 def save_adapter(model: Any, folder: Path, base_name: str) -> None:
     """Write the adapter in PEFT's format, with the base model's name in its configuration instead of a path here.
 
+    What PiSSA trained is B A on weights without their part B0 A0; on the weights as they were that is the adapter
+    [B, -B0] [A; A0] of twice the rank, which is what gets written.
     Raises WorkspaceError when the disk is full or the place cannot be written.
     """
-    model.peft_config[ADAPTER_NAME].base_model_name_or_path = base_name
+    config = replace(model.peft_config[ADAPTER_NAME], base_model_name_or_path=base_name, inference_mode=True)
+    weights = get_peft_model_state_dict(model, adapter_name=ADAPTER_NAME, save_embedding_layers=False)
+    if config.init_lora_weights == _FAST_PISSA:
+        weights = _relative_to_base(model, weights)
+        growth = math.sqrt(2) if config.use_rslora else 2
+        config = replace(config, r=2 * config.r, lora_alpha=growth * config.lora_alpha, init_lora_weights=True)
     try:
-        # Left to itself, PEFT asks the Hub whether the vocabulary grew.
-        model.save_pretrained(str(folder), save_embedding_layers=False)
-        # An empty form, but for the path of the base model.
-        (folder / "README.md").unlink(missing_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        config.save_pretrained(str(folder))
+        contiguous = {name: weight.contiguous() for name, weight in weights.items()}
+        save_file(contiguous, folder / WEIGHTS_NAME, metadata={"format": "pt"})
     except (OSError, SafetensorError) as error:
         raise WorkspaceError(f"cannot write: {error}", where=str(folder)) from error
+
+
+def _relative_to_base(model: Any, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """PiSSA's weights as those of an adapter on the base model's own weights."""
+    modules = dict(model.named_modules())
+
+    def composed(name: str, weight: torch.Tensor) -> torch.Tensor:
+        layer, _, kind = name.removesuffix(".weight").rpartition(".")
+        start = modules[layer].get_buffer(f"{kind}_start")
+        return torch.cat([weight, start]) if kind == "lora_A" else torch.cat([weight, -start], dim=1)
+
+    return {name: composed(name, weight) for name, weight in weights.items()}
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> Any:
@@ -83,6 +122,14 @@ def refuse_unsafe_adapter(folder: Path) -> None:
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     """Name -> parameter of all that trains."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def learning_rate_ratios(parameters: Iterable[str], loraplus: float) -> dict[str, float]:
+    """The ratio of LoRA+ for each of these parameters that is a matrix B, which learns so much faster than the rest.
+
+    Source: Hayou et al. 2024, LoRA+: Efficient Low Rank Adaptation of Large Models.
+    """
+    return {name: loraplus for name in parameters if ".lora_B." in name}
 
 
 def lora_layers(model: nn.Module) -> Iterator[Any]:

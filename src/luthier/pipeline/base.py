@@ -62,5 +62,4 @@ def register_model(project: Project, files: BaseFiles) -> BaseModel:
 
 def with_adapter(project: Project, model: Any) -> Any:
     """The model with the recipe's adapter, fresh and ready to train."""
-    adapter = project.recipe.adapter
-    return attach_lora(model, adapter.r, adapter.lora_alpha, adapter.target_modules, project.recipe.training.seed)
+    return attach_lora(model, project.recipe.adapter, project.recipe.training.seed)

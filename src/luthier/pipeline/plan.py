@@ -57,12 +57,14 @@ def plan(project: Project) -> Planned:
         validation = base.tokens(dataset_rows(project, dataset, "validation"))
         model = base.load()
         shape = _shape(model)
-        adapter_parameters = lora_parameters(linear_shapes(model, recipe.adapter.target_modules), recipe.adapter.r)
+        adapter = recipe.adapter
+        shapes = linear_shapes(model, adapter.target_modules)
+        adapter_parameters = lora_parameters(shapes, adapter.r, use_dora=adapter.use_dora)
         steps = StepSchedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length))
         largest = max((batch for step in steps.steps for batch in step), key=_tokens)
         setup = TrainingSetup(
             dtype=base.dtype,
-            r=recipe.adapter.r,
+            r=adapter.r,
             adapter_parameters=adapter_parameters,
             tokens_per_forward=_tokens(largest),
             logit_tokens=sum(row.target_tokens for row in largest),

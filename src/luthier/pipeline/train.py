@@ -16,7 +16,7 @@ from luthier.core.artefacts import Dataset, Run
 from luthier.core.errors import TrainingError
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id, file_digest
-from luthier.models.adapter import save_adapter, trainable
+from luthier.models.adapter import learning_rate_ratios, save_adapter, trainable
 from luthier.models.losses import RowsLoss
 from luthier.pipeline.base import Base, open_base, with_adapter
 from luthier.pipeline.prepare import dataset_rows, find_dataset, training_rows
@@ -83,7 +83,9 @@ def _set_up(project: Project, base: Base, dataset: Dataset) -> tuple[Training, A
         f"{base.dtype}, fast path {loss.fast_path}"
     )
     validation = base.tokens(dataset_rows(project, dataset, "validation"))
-    return Training(loss, trainable(model), schedule, validation, recipe.training), model
+    parameters = trainable(model)
+    ratios = learning_rate_ratios(parameters, recipe.training.loraplus_lr_ratio)
+    return Training(loss, parameters, schedule, validation, recipe.training, ratios), model
 
 
 def _inputs(project: Project, base: Base, dataset: Dataset) -> dict[str, object]:

@@ -64,12 +64,13 @@ class MemoryEstimate:
         }
 
 
-def lora_parameters(linears: Iterable[tuple[int, int]], r: int) -> int:
-    """Trained parameters of LoRA on linear modules given as (in_features, out_features): r (in + out) each.
+def lora_parameters(linears: Iterable[tuple[int, int]], r: int, *, use_dora: bool = False) -> int:
+    """Trained parameters of LoRA on linear modules given as (in_features, out_features): r (in + out) each, and with
+    DoRA one more for each output.
 
     Source: Hu et al. 2021, LoRA: the update of a weight [out, in] is B A with A [r, in] and B [out, r].
     """
-    return sum(r * (in_features + out_features) for in_features, out_features in linears)
+    return sum(r * (in_features + out_features) + use_dora * out_features for in_features, out_features in linears)
 
 
 def activation_bytes_per_token(shape: ModelShape, dtype: Dtype, r: int) -> int:

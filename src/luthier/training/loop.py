@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
@@ -37,6 +37,8 @@ class Training:
     schedule: Schedule
     validation_rows: Sequence[TokenRow]
     settings: TrainingSection
+    learning_rate_ratios: Mapping[str, float] = field(default_factory=dict)
+    """By parameter: how many times the schedule's learning rate it gets, where that is not once."""
 
 
 def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnStep) -> TrainingState:
@@ -45,8 +47,7 @@ def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnSte
     A checkpoint is written at the start, every `save_seconds`, before every validation and when interrupted.
     """
     settings, schedule = training.settings, training.schedule
-    parameters = list(training.parameters.values())
-    optimizer = torch.optim.AdamW(parameters, betas=ADAM_BETAS, weight_decay=settings.weight_decay, fused=True)
+    optimizer = _optimizer(training)
     state, best = TrainingState(), _copy(training.parameters)
     if resume:
         state, best = checkpoint.load(training.parameters, optimizer)
@@ -82,6 +83,15 @@ def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnSte
     return state
 
 
+def _optimizer(training: Training) -> torch.optim.AdamW:
+    """AdamW with a group of parameters for each learning rate."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in training.parameters.items():
+        groups.setdefault(training.learning_rate_ratios.get(name, 1.0), []).append(parameter)
+    described = [{"params": members, "ratio": ratio} for ratio, members in groups.items()]
+    return torch.optim.AdamW(described, betas=ADAM_BETAS, weight_decay=training.settings.weight_decay, fused=True)
+
+
 def _step(training: Training, optimizer: torch.optim.AdamW, batches: Step, state: TrainingState) -> None:
     """One optimiser step; the loss is the mean over all target tokens of all its micro-batches."""
     optimizer.zero_grad(set_to_none=True)
@@ -97,7 +107,8 @@ def _step(training: Training, optimizer: torch.optim.AdamW, batches: Step, state
         if math.isfinite(norm) and math.isfinite(total):
             optimizer.step()
             point = {"step": state.step + 1, "loss": total, "gradient_norm": norm}
-            state.train_curve.append(point | {"learning_rate": optimizer.param_groups[0]["lr"]})
+            rate = training.schedule.learning_rate_at(state.step)
+            state.train_curve.append(point | {"learning_rate": rate})
         else:
             _count_skipped(state)
         state.step += 1
@@ -152,7 +163,7 @@ def _note_validation(state: TrainingState, loss: float | None, patience: int | N
 
 def _set_learning_rate(optimizer: torch.optim.AdamW, learning_rate: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group["ratio"]
 
 
 def _copy(parameters: Mapping[str, nn.Parameter]) -> dict[str, torch.Tensor]:

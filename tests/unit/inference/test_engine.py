@@ -8,12 +8,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from luthier.core.errors import ModelError, TemplateError
 from luthier.core.generation import GenerationRequest, complete
+from luthier.core.recipe import AdapterSection
 from luthier.inference import Engine
 from luthier.models.adapter import attach_lora, load_adapter, save_adapter, trainable
 from luthier.models.loading import load_model
 
 QUESTIONS = ("refund?", "How long does the refund take after the parcel arrives?", "order", "Is the shop free? " * 6)
-MODELS = ("base", "sales", "support")
+MODELS = ("base", "sales", "support", "returns")
+KINDS = {"returns": {"use_dora": True, "use_rslora": True, "r": 6}}
 NEW_TOKENS = 8
 WEIGHTS = "adapter_model.safetensors"
 
@@ -23,9 +25,9 @@ def _request(model="base", question=QUESTIONS[0], **settings):
     return GenerationRequest(model, ({"role": "user", "content": question},), **settings)
 
 
-def _with_weights(model, seed, r=4):
+def _with_weights(model, seed, **settings):
     """A LoRA adapter that changes what the model says."""
-    adapted = attach_lora(model, r, 2 * r, "all-linear", seed)
+    adapted = attach_lora(model, AdapterSection(**{"r": 4, "lora_alpha": 8, **settings}), seed)
     generator = torch.Generator().manual_seed(seed)
     for parameter in trainable(adapted).values():
         parameter.data.normal_(0, 0.3, generator=generator)
@@ -39,7 +41,7 @@ def adapter_folders(tiny_model_folder, tmp_path_factory):
     for seed, name in enumerate(MODELS[1:], start=1):
         folders[name] = tmp_path_factory.mktemp("adapters") / name
         base = LlamaForCausalLM.from_pretrained(tiny_model_folder)
-        save_adapter(_with_weights(base, seed), folders[name], str(tiny_model_folder))
+        save_adapter(_with_weights(base, seed, **KINDS.get(name, {})), folders[name], str(tiny_model_folder))
     return folders
 
 
@@ -257,7 +259,7 @@ def test_threads_take_turns(engine):
 
 def test_an_unknown_model_is_refused_before_any_work(engine):
     stream = engine.stream([_request("base"), _request("marketing")])
-    with pytest.raises(ModelError, match=r"no model 'marketing' \(base, sales, support\)"):
+    with pytest.raises(ModelError, match=r"no model 'marketing' \(base, sales, support, returns\)"):
         next(stream)
 
 

@@ -13,7 +13,17 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from luthier.core.errors import ModelError, WorkspaceError
-from luthier.models.adapter import attach_lora, linear_shapes, load_adapter, lora_layers, save_adapter, trainable
+from luthier.core.recipe import AdapterSection
+from luthier.models.adapter import (
+    attach_lora,
+    learning_rate_ratios,
+    linear_shapes,
+    load_adapter,
+    lora_layers,
+    save_adapter,
+    trainable,
+)
+from luthier.planning.memory import lora_parameters
 
 MakeModel = Callable[[str], Any]
 
@@ -24,9 +34,19 @@ def logits(model: Any) -> torch.Tensor:
     return output
 
 
-def tuned(model: Any) -> Any:
+LORA = AdapterSection(r=4, lora_alpha=8)
+VARIANTS = {
+    "lora": LORA,
+    "rslora": LORA.model_copy(update={"use_rslora": True}),
+    "dora": LORA.model_copy(update={"use_dora": True}),
+    "pissa": LORA.model_copy(update={"init_lora_weights": "pissa"}),
+    "pissa and rslora": LORA.model_copy(update={"init_lora_weights": "pissa", "use_rslora": True}),
+}
+
+
+def tuned(model: Any, settings: AdapterSection = LORA) -> Any:
     """The model with an adapter that changes what it says."""
-    adapted = attach_lora(model, 4, 8, "all-linear", 0)
+    adapted = attach_lora(model, settings, 0)
     with torch.no_grad():
         for number, parameter in enumerate(trainable(adapted).values()):
             parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number))
@@ -36,7 +56,7 @@ def tuned(model: Any) -> Any:
 def test_fresh_adapter_changes_nothing_and_alone_trains(tiny_model: Any) -> None:
     before, shapes = logits(tiny_model), linear_shapes(tiny_model, "all-linear")
 
-    model = attach_lora(tiny_model, 4, 8, "all-linear", 0)
+    model = attach_lora(tiny_model, AdapterSection(r=4, lora_alpha=8), 0)
 
     assert torch.equal(logits(model), before)
     assert len(trainable(model)) == 2 * 2 * 7
@@ -45,7 +65,7 @@ def test_fresh_adapter_changes_nothing_and_alone_trains(tiny_model: Any) -> None
 
 
 def test_adapter_weights_are_fp32_on_a_bfloat16_model(tiny_model: Any) -> None:
-    model = attach_lora(tiny_model.bfloat16(), 4, 8, "all-linear", 0)
+    model = attach_lora(tiny_model.bfloat16(), AdapterSection(r=4, lora_alpha=8), 0)
 
     assert {parameter.dtype for parameter in trainable(model).values()} == {torch.float32}
 
@@ -53,7 +73,9 @@ def test_adapter_weights_are_fp32_on_a_bfloat16_model(tiny_model: Any) -> None:
 def test_seed_decides_the_start_and_leaves_the_global_generator_alone(make_model: MakeModel) -> None:
     state = torch.random.get_rng_state()
 
-    first, again, other = (trainable(attach_lora(make_model("Llama"), 4, 8, "all-linear", s)) for s in (1, 1, 2))
+    first, again, other = (
+        trainable(attach_lora(make_model("Llama"), AdapterSection(r=4, lora_alpha=8), s)) for s in (1, 1, 2)
+    )
 
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -64,7 +86,7 @@ def test_seed_decides_the_start_and_leaves_the_global_generator_alone(make_model
 def test_targets_name_the_layers(targets: Any, tiny_model: Any) -> None:
     shapes = linear_shapes(tiny_model, targets)
 
-    model = attach_lora(tiny_model, 4, 8, targets, 0)
+    model = attach_lora(tiny_model, AdapterSection(r=4, lora_alpha=8, target_modules=targets), 0)
 
     wanted = {targets} if isinstance(targets, str) else set(targets)
     assert {name.split(".")[-4] for name in trainable(model)} == wanted
@@ -83,38 +105,89 @@ def test_targets_name_the_layers(targets: Any, tiny_model: Any) -> None:
 )
 def test_unknown_targets_are_refused_with_those_that_come_close(targets: Any, hint: str, tiny_model: Any) -> None:
     with pytest.raises(ModelError, match=rf"^adapter\.target_modules: no linear layer is called .*\({hint}"):
-        attach_lora(tiny_model, 4, 8, targets, 0)
+        attach_lora(tiny_model, AdapterSection(r=4, lora_alpha=8, target_modules=targets), 0)
 
 
 def test_layers_of_gpt2_count_as_linear(make_model: MakeModel) -> None:
     """GPT-2 keeps its weights transposed, in a class of its own."""
     shapes = linear_shapes(make_model("GPT2"), "all-linear")
 
-    model = attach_lora(make_model("GPT2"), 4, 8, "all-linear", 0)
+    model = attach_lora(make_model("GPT2"), AdapterSection(r=4, lora_alpha=8), 0)
 
     assert shapes == [(32, 96), (32, 32), (32, 128), (128, 32)] * 2
     assert sum(parameter.numel() for parameter in trainable(model).values()) == sum(4 * sum(pair) for pair in shapes)
 
 
-def test_plain_peft_loads_what_was_saved(tiny_model: Any, tiny_model_folder: Path, tmp_path: Path) -> None:
-    model = tuned(tiny_model)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_begins_as_the_base_model(variant: str, tiny_model: Any) -> None:
+    before = logits(tiny_model)
+
+    model = attach_lora(tiny_model, VARIANTS[variant], 0)
+
+    torch.testing.assert_close(logits(model), before, rtol=0, atol=2e-6)
+    assert {parameter.dtype for parameter in trainable(model).values()} == {torch.float32}
+
+
+def test_pissa_begins_with_the_largest_singular_values(tiny_model: Any) -> None:
+    named = dict(tiny_model.named_modules())
+    before = {name: module.weight.detach().clone() for name, module in named.items() if name.endswith("_proj")}
+
+    model = attach_lora(tiny_model, VARIANTS["pissa"], 0)
+
+    for name, layer in model.base_model.model.named_modules():
+        if name in before:
+            part = 2 * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+            least = torch.linalg.svdvals(before[name])[4:].norm()  # that any matrix of rank 4 leaves (Eckart and Young)
+            assert least <= layer.get_base_layer().weight.norm() * 1.0001 < least * 1.01
+            torch.testing.assert_close(part + layer.get_base_layer().weight, before[name], rtol=0, atol=1e-5)
+
+
+def test_dora_trains_a_magnitude_for_each_output(tiny_model: Any) -> None:
+    shapes = linear_shapes(tiny_model, "all-linear")
+
+    model = attach_lora(tiny_model, VARIANTS["dora"], 0)
+
+    sizes = sum(parameter.numel() for parameter in trainable(model).values())
+    assert (
+        sizes == lora_parameters(shapes, 4, use_dora=True) == lora_parameters(shapes, 4) + sum(out for _, out in shapes)
+    )
+
+
+def test_only_the_matrices_b_learn_faster(tiny_model: Any) -> None:
+    names = trainable(attach_lora(tiny_model, VARIANTS["dora"], 0))
+
+    ratios = learning_rate_ratios(names, 16.0)
+
+    assert set(ratios.values()) == {16.0}
+    assert set(ratios) == {name for name in names if name.endswith("lora_B.default.weight")}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_plain_peft_loads_what_was_saved(
+    variant: str, tiny_model: Any, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    model = tuned(tiny_model, VARIANTS[variant])
     base: Any = AutoModelForCausalLM.from_pretrained(tiny_model_folder)
     base_logits = logits(base)
 
     save_adapter(model, tmp_path, "pypi:tiny==1.0")
 
     loaded: Any = PeftModel.from_pretrained(base, str(tmp_path))
-    torch.testing.assert_close(logits(loaded), logits(model), rtol=0, atol=1e-6)
+    torch.testing.assert_close(logits(loaded), logits(model), rtol=0, atol=1e-6 if variant == "lora" else 5e-6)
     assert float((logits(loaded) - base_logits).abs().max()) > 0.01
 
 
-def test_loaded_adapter_is_frozen_and_says_the_same(make_model: MakeModel, tmp_path: Path) -> None:
-    model = tuned(make_model("Llama"))
+@pytest.mark.parametrize("family", ["Llama", "GPT2"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_loaded_adapter_is_frozen_and_says_the_same(
+    family: str, variant: str, make_model: MakeModel, tmp_path: Path
+) -> None:
+    model = tuned(make_model(family), VARIANTS[variant])
     save_adapter(model, tmp_path, "tiny")
 
-    loaded = load_adapter(make_model("Llama"), tmp_path)
+    loaded = load_adapter(make_model(family), tmp_path)
 
-    assert torch.equal(logits(loaded), logits(model))
+    torch.testing.assert_close(logits(loaded), logits(model), rtol=0, atol=0 if "pissa" not in variant else 5e-6)
     assert trainable(loaded) == {}
 
 

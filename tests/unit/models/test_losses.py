@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from peft import PeftModel
 
+from luthier.core.recipe import AdapterSection
 from luthier.core.rows import TokenRow
 from luthier.models import fast_path
 from luthier.models.adapter import attach_lora, trainable
@@ -23,9 +24,12 @@ FAST = {"Llama", "Qwen2", "Qwen3", "Gemma", "Gemma3Text", "Mistral", "Phi3", "GP
 SLOW = {"Gemma2", "Phi", "StableLm", "Bloom"}
 
 
-def adapted(model: Any, dtype: torch.dtype = torch.float32) -> Any:
+LORA = AdapterSection(r=4, lora_alpha=8)
+
+
+def adapted(model: Any, dtype: torch.dtype = torch.float32, settings: AdapterSection = LORA) -> Any:
     """The model with a LoRA whose B is not zero, so that a gradient reaches A too."""
-    adapted_model = attach_lora(model, 4, 8, "all-linear", 0).to(dtype)
+    adapted_model = attach_lora(model, settings, 0).to(dtype)
     with torch.no_grad():
         for number, parameter in enumerate(trainable(adapted_model).values()):
             generator = torch.Generator().manual_seed(number)
@@ -68,6 +72,21 @@ def test_loss_and_gradients_are_those_of_each_row_alone(
     for total in (loss.loss_sum(FlatBatch.of(rows)), loss.plain_sum(FlatBatch.of(rows))):
         assert relative_error(total, expected_loss) < 1e-5
         assert relative_error(gradients(model, total), expected_gradients) < 1e-4
+
+
+@pytest.mark.parametrize("change", [{"use_rslora": True}, {"use_dora": True}, {"init_lora_weights": "pissa"}], ids=str)
+def test_every_kind_of_adapter_takes_the_fast_path(
+    change: dict[str, object], make_model: MakeModel, random_rows: MakeRows
+) -> None:
+    model, rows = adapted(make_model("Llama"), settings=LORA.model_copy(update=change)), random_rows(LENGTHS)
+    expected_loss, expected_gradients = reference(model, rows)
+
+    loss = RowsLoss(model)
+
+    assert loss.fast_path == "on"
+    total = loss.loss_sum(FlatBatch.of(rows))
+    assert relative_error(total, expected_loss) < 1e-5
+    assert relative_error(gradients(model, total), expected_gradients) < 1e-4
 
 
 @pytest.mark.parametrize("architecture", ["Llama", "Qwen2", "Qwen3", "Gemma3Text", "Mistral"])
@@ -136,7 +155,7 @@ def test_fast_path_may_be_declined(tiny_model: Any) -> None:
 
 
 def test_probe_leaves_the_adapter_as_it_was(tiny_model: Any) -> None:
-    model = attach_lora(tiny_model, 4, 8, "all-linear", 0)
+    model = attach_lora(tiny_model, AdapterSection(r=4, lora_alpha=8), 0)
     before = {name: parameter.detach().clone() for name, parameter in trainable(model).items()}
 
     assert RowsLoss(model).fast_path == "on"
@@ -160,7 +179,7 @@ def test_fused_layer_with_a_wrong_gradient_is_found_out(
     def inexact(x: Any, weight: Any, bias: Any, a: Any, b: Any, scaling: float) -> torch.Tensor:
         return exact(scaled(x, "input"), weight, bias, scaled(a, "lora_a"), scaled(b, "lora_b"), scaling)
 
-    model = attach_lora(tiny_model, 4, 8, "all-linear", 0)
+    model = attach_lora(tiny_model, AdapterSection(r=4, lora_alpha=8), 0)
     monkeypatch.setattr(fast_path, "lora_linear", inexact)
 
     loss = RowsLoss(model)
@@ -206,7 +225,7 @@ def test_any_failure_of_the_fast_path_leaves_the_plain_one(
         raise AttributeError("no such thing")
 
     monkeypatch.setattr(fast_path, "rows_attention", broken)
-    model = attach_lora(tiny_model, 4, 8, "all-linear", 0)
+    model = attach_lora(tiny_model, AdapterSection(r=4, lora_alpha=8), 0)
     loss = RowsLoss(model)
 
     assert loss.fast_path == "off: AttributeError: no such thing"

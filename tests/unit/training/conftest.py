@@ -2,9 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
-from luthier.core.recipe import TrainingSection
+from luthier.core.recipe import AdapterSection, TrainingSection
 from luthier.core.rows import TokenRow
-from luthier.models.adapter import attach_lora, trainable
+from luthier.models.adapter import attach_lora, learning_rate_ratios, trainable
 from luthier.models.loading import load_model
 from luthier.models.losses import RowsLoss
 from luthier.models.sources import BaseFiles
@@ -34,15 +34,17 @@ def rows(random_rows) -> list[TokenRow]:
 
 @pytest.fixture
 def new_training(tiny_base: BaseFiles, rows: list[TokenRow]) -> Callable[..., Training]:
-    """`new_training(validation_rows=(), r=4, target_modules="all-linear", **settings)`, from the same weights always.
+    """`new_training(validation_rows=(), adapter={}, **settings)`, from the same weights always.
 
     Five optimiser steps an epoch, unless settings say otherwise.
     """
 
-    def new(validation_rows=(), r=4, target_modules="all-linear", **settings) -> Training:
+    def new(validation_rows=(), adapter=(), **settings) -> Training:
         section = TrainingSection(**SETTINGS | settings)
-        model = attach_lora(load_model(tiny_base, "float32"), r, 2 * r, target_modules, section.seed)
-        schedule = Schedule.of(rows, section, CAPACITY)
-        return Training(RowsLoss(model), trainable(model), schedule, tuple(validation_rows), section)
+        lora = AdapterSection(**{"r": 4, "lora_alpha": 8, **dict(adapter)})
+        model = attach_lora(load_model(tiny_base, "float32"), lora, section.seed)
+        schedule, parameters = Schedule.of(rows, section, CAPACITY), trainable(model)
+        ratios = learning_rate_ratios(parameters, section.loraplus_lr_ratio)
+        return Training(RowsLoss(model), parameters, schedule, tuple(validation_rows), section, ratios)
 
     return new

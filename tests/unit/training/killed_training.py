@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from luthier.core.recipe import TrainingSection
+from luthier.core.recipe import AdapterSection, TrainingSection
 from luthier.core.rows import TokenRow
 from luthier.models.adapter import attach_lora, trainable
 from luthier.models.loading import load_model
@@ -23,7 +23,7 @@ def new_training(folder: Path) -> Training:
     for number in range(12):
         ids = tuple(source.randrange(320) for _ in range(source.randint(5, 30)))
         rows.append(TokenRow(f"row-{number}", ids, (False, *[True] * (len(ids) - 1))))
-    model = attach_lora(load_model(BaseFiles("tiny", folder, ""), "float32"), 4, 8, "all-linear", 0)
+    model = attach_lora(load_model(BaseFiles("tiny", folder, ""), "float32"), AdapterSection(r=4, lora_alpha=8), 0)
     schedule = Schedule.of(rows[2:], SETTINGS, 40)
     return Training(RowsLoss(model), trainable(model), schedule, rows[:2], SETTINGS)
 

@@ -105,7 +105,7 @@ def test_a_missing_checkpoint_is_a_training_error(new_training, checkpoint):
 
 @pytest.mark.parametrize("other", [{"target_modules": ["q_proj", "v_proj"]}, {"r": 8}, {"r": 1}], ids=str)
 def test_a_checkpoint_of_other_weights_is_refused_and_changes_nothing(new_training, checkpoint, other):
-    theirs, ours = new_training(**other), new_training()
+    theirs, ours = new_training(adapter=other), new_training()
     checkpoint.save(STATE, theirs.parameters, {}, _optimizer(theirs))
     before = {name: parameter.detach().clone() for name, parameter in ours.parameters.items()}
     with pytest.raises(TrainingError, match="trains other weights"):

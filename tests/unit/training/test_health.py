@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from luthier.core.recipe import AdapterSection
 from luthier.core.rows import TokenRow
 from luthier.models.adapter import attach_lora, trainable
 from luthier.models.losses import RowsLoss
@@ -57,7 +58,7 @@ class WatchedLoss:
 
 
 def _check(model, rows, r=32, on_step=lambda *_: None, **changes):
-    adapted = attach_lora(model, r, 2 * r, "all-linear", 0)
+    adapted = attach_lora(model, AdapterSection(r=r, lora_alpha=2 * r), 0)
     loss = WatchedLoss(RowsLoss(adapted), **changes)
     return check_health(loss, trainable(adapted), rows, VOCABULARY, on_step), loss
 
@@ -98,7 +99,7 @@ def test_a_single_row_suffices(pretrained):
 def test_rows_that_the_model_knows_already_count_as_learnt(pretrained, monkeypatch):
     monkeypatch.setattr("luthier.training.health.OVERFIT_KNOWN", 0.5)  # its small head cannot be surer than that
     rows = _counting_rows(noise=0.0)
-    adapted = attach_lora(pretrained, 32, 64, "all-linear", 0)
+    adapted = attach_lora(pretrained, AdapterSection(r=32, lora_alpha=64), 0)
     loss, parameters = RowsLoss(adapted), trainable(adapted)
     check_health(loss, parameters, rows, VOCABULARY, lambda *_: None)
     findings = check_health(loss, parameters, rows, VOCABULARY, lambda *_: None)
@@ -132,7 +133,7 @@ def test_damaged_weights_fail_at_once(pretrained):
 
 
 def test_weights_that_no_gradient_reaches_fail(pretrained):
-    adapted = attach_lora(pretrained, 4, 8, "all-linear", 0)
+    adapted = attach_lora(pretrained, AdapterSection(r=4, lora_alpha=8), 0)
     elsewhere = {"elsewhere": nn.Parameter(torch.ones(3))}
     findings = check_health(RowsLoss(adapted), elsewhere, _counting_rows(noise=0.3), VOCABULARY, lambda *_: None)
     assert _verdicts(findings) == {"first_loss": "pass", "gradient": "fail"}
@@ -141,7 +142,7 @@ def test_weights_that_no_gradient_reaches_fail(pretrained):
 
 
 def test_a_model_in_which_nothing_trains_fails(pretrained):
-    adapted = attach_lora(pretrained, 4, 8, "all-linear", 0)
+    adapted = attach_lora(pretrained, AdapterSection(r=4, lora_alpha=8), 0)
     parameters = trainable(adapted)
     adapted.requires_grad_(False)
     findings = check_health(RowsLoss(adapted), parameters, _counting_rows(noise=0.3), VOCABULARY, lambda *_: None)

@@ -89,7 +89,15 @@ def test_counters_and_curve_tell_what_happened(new_training, checkpoint):
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"packing": False, "per_device_train_batch_size": 3}, {"weight_decay": 0.1, "gradient_accumulation_steps": 2}],
+    [
+        {},
+        {"packing": False, "per_device_train_batch_size": 3},
+        {"weight_decay": 0.1, "gradient_accumulation_steps": 2},
+        {"loraplus_lr_ratio": 16.0, "learning_rate": 3e-4},
+        {"adapter": {"use_rslora": True}},
+        {"adapter": {"use_dora": True}},
+        {"adapter": {"init_lora_weights": "pissa"}},
+    ],
     ids=str,
 )
 def test_loss_gradients_and_weights_equal_a_plain_loop(new_training, checkpoint, settings):
@@ -119,10 +127,14 @@ def _plain_loop(training):
         module.__dict__.pop("forward", None)
     model.set_attn_implementation("eager")
     parameters = list(training.parameters.values())
-    optimizer = torch.optim.AdamW(parameters, lr=0.0, betas=ADAM_BETAS, weight_decay=settings.weight_decay)
+    faster = [parameter for name, parameter in training.parameters.items() if "lora_B" in name]
+    others = [parameter for name, parameter in training.parameters.items() if "lora_B" not in name]
+    groups = [{"params": others}, {"params": faster}]
+    optimizer = torch.optim.AdamW(groups, lr=0.0, betas=ADAM_BETAS, weight_decay=settings.weight_decay)
     found = []
     for number, step in enumerate(training.schedule.steps):
         optimizer.param_groups[0]["lr"] = training.schedule.learning_rate_at(number)
+        optimizer.param_groups[1]["lr"] = settings.loraplus_lr_ratio * optimizer.param_groups[0]["lr"]
         optimizer.zero_grad()
         tokens = sum(row.target_tokens for batch in step for row in batch)
         total = 0.0

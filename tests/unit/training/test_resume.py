@@ -87,20 +87,23 @@ def test_interrupted_anywhere_and_resumed_it_ends_the_same(
     _assert_same(found, uninterrupted(**settings))
 
 
-def test_interrupted_between_steps_it_goes_on_from_there(new_training, rows, tmp_path, uninterrupted):
+@pytest.mark.parametrize(
+    "changes", [{}, {"adapter": {"init_lora_weights": "pissa"}}, {"adapter": {"use_dora": True}}], ids=str
+)
+def test_interrupted_between_steps_it_goes_on_from_there(new_training, rows, tmp_path, uninterrupted, changes):
     def stop_after_four(state):
         if state.step == 4:
             raise KeyboardInterrupt
 
     checkpoint = Checkpoint(tmp_path / "interrupted")
     with pytest.raises(KeyboardInterrupt):
-        fit(new_training(rows[:4], **SETTINGS), checkpoint, False, stop_after_four)
+        fit(new_training(rows[:4], **SETTINGS, **changes), checkpoint, False, stop_after_four)
     assert checkpoint.done_steps() == 4
     steps = []
-    resumed = new_training(rows[:4], **SETTINGS)
+    resumed = new_training(rows[:4], **SETTINGS, **changes)
     found = _outcome(resumed, fit(resumed, checkpoint, True, lambda state: steps.append(state.step)))
     assert steps[0] == 5
-    _assert_same(found, uninterrupted())
+    _assert_same(found, uninterrupted(**changes))
 
 
 def test_ctrl_c_while_weights_change_waits_until_all_have(new_training, rows, tmp_path, uninterrupted, monkeypatch):
