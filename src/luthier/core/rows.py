@@ -1,8 +1,8 @@
 """The small records that flow through data preparation and training."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal, NotRequired, TypedDict
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NotRequired, TypedDict
 
 Role = Literal["system", "user", "assistant", "tool"]
 Split = Literal["train", "validation", "test"]
@@ -38,9 +38,11 @@ class Message(TypedDict):
 
 def reworded(message: Message, content: str) -> Message:
     """The same turn with other words; its tool calls and its name stay."""
-    changed = message.copy()
-    changed["content"] = content
-    return changed
+    if content == message["content"]:
+        return message
+    other = message.copy()
+    other["content"] = content
+    return other
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,6 +78,14 @@ class Row:
     def plain(self) -> str:
         """All that was said, a line a turn, without roles."""
         return "\n".join(message["content"] for message in self.messages) if self.messages else self.text
+
+
+def changed(row: Row, **fields: Any) -> Row:
+    """The row with other values in these fields; the row itself where they are those it has, as they mostly are."""
+    for name, value in fields.items():
+        if getattr(row, name) != value:
+            return replace(row, **fields)
+    return row
 
 
 @dataclass(frozen=True, slots=True)

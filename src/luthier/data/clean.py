@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from luthier.core.recipe import CleanSection, Task
-from luthier.core.rows import Message, Row, reworded
+from luthier.core.rows import Message, Row, changed, reworded
 from luthier.data.boilerplate import Phrases, treat_boilerplate
 from luthier.data.garbled import not_garbled
 from luthier.data.language import MIN_PROBABILITY, guess_language, surely_in
@@ -22,6 +22,8 @@ Step = Callable[[Row], Row | Dropped]
 
 _ABOUT_MARKUP = re.compile(r"```|<\?php|(?<![</\w.])(?:html|css|php|xml|javascript|markup)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]*>")
+_LETTERS_OF_WORD = 16
+"""So many for each word are looked at first; a text rarely needs more to have enough words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def mend_row(row: Row) -> Row:
 
     text = normalise(html_to_text(row.text) if convert_html else row.text)
     rejected = tuple(mend(message) for message in row.rejected)
-    return replace(row, messages=tuple(mend(message) for message in row.messages), text=text, rejected=rejected)
+    return changed(row, messages=tuple(mend(message) for message in row.messages), text=text, rejected=rejected)
 
 
 def settle_row(row: Row, system: str) -> Row | Dropped:
@@ -105,7 +107,10 @@ def settle_row(row: Row, system: str) -> Row | Dropped:
 
 def of_length(row: Row, min_words: int, max_words: int | None = None) -> Row | Dropped:
     """Count the words of the whole row without the system prompt."""
-    count = count_words(spoken(row))
+    text = spoken(row)
+    if max_words is None and count_words(text[: min_words * _LETTERS_OF_WORD]) >= min_words:
+        return row
+    count = count_words(text)
     if count < min_words:
         return dropped("too short", f"{count} words, at least {min_words} wanted")
     if max_words is not None and count > max_words:

@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 
 from luthier.core.recipe import RedactSection
-from luthier.core.rows import FunctionCall, Message, Row, ToolCall
+from luthier.core.rows import FunctionCall, Message, Row, ToolCall, changed, reworded
 from luthier.data.reasons import Dropped, dropped
 from luthier.text.personal.finding import Finding
 from luthier.text.redact import Redaction, RedactionRules, find_under_rules, redactor
@@ -36,21 +35,21 @@ def redact_row(row: Row, settings: RedactSection | None, system: str = "") -> Ro
     counts: Counter[str] = Counter()
 
     def treat(text: str) -> str:
-        if text == system:
+        if not text or text == system:
             return text
         redaction = redact(text)
         counts.update(redaction.counts)
         return redaction.text
 
     def treat_turn(message: Message) -> Message:
-        treated = message.copy()
-        treated["content"] = treat(message["content"])
+        treated = reworded(message, treat(message["content"]))
         if "tool_calls" in message:
-            treated["tool_calls"] = [_treat_call(call, redact, counts) for call in message["tool_calls"]]
+            calls = [_treat_call(call, redact, counts) for call in message["tool_calls"]]
+            treated = {**treated, "tool_calls": calls}
         return treated
 
     messages, rejected = (tuple(map(treat_turn, turns)) for turns in (row.messages, row.rejected))
-    treated = replace(row, messages=messages, text=treat(row.text), rejected=rejected)
+    treated = changed(row, messages=messages, text=treat(row.text), rejected=rejected)
     if settings.mode == "drop" and counts:
         return dropped("personal data", ", ".join(sorted(counts)))
     return treated

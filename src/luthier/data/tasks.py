@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from luthier.core.recipe import Task
-from luthier.core.rows import Message, Row
+from luthier.core.rows import Message, Row, changed
 from luthier.data.reasons import Dropped, dropped
 
 
@@ -24,7 +24,7 @@ def fit_task(row: Row, task: Task) -> Row | Dropped:
         return row if row.rejected or row.rating else dropped("no preference", "neither rejected answer nor rating")
     if row.rating == "down":
         return dropped("rated down")
-    answered = replace(row, messages=_as_exchange(row), text="" if row.label else row.text, rejected=())
+    answered = changed(row, messages=_as_exchange(row), text="" if row.label else row.text, rejected=())
     if task == "chat" or not answered.messages:
         return answered if answered.messages or task != "seq2seq" else dropped("no request", "plain text")
     return _one_exchange(answered, keep_earlier=task == "completion")

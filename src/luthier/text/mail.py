@@ -16,6 +16,8 @@ def cut_mail(text: str) -> str:
 
     Expects text with `\\n` line ends. A mail that holds nothing else stays whole.
     """
+    if "\n" not in text:
+        return text  # a line that is all quote or signature stays, too
     own = cut_signature(cut_quotes(text))
     if own == text:
         return text

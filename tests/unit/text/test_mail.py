@@ -1,6 +1,10 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from luthier.text import cut_mail
+from luthier.text.quotes import cut_quotes
+from luthier.text.signature import cut_signature
 
 
 @pytest.mark.parametrize(
@@ -38,3 +42,33 @@ def test_keeps_answers_between_quotes() -> None:
 )
 def test_leaves_plain_words_alone(text: str) -> None:
     assert cut_mail(text) == text
+
+
+PIECES = (
+    *("On Mon, 3 Feb 2025 at 10:02, Ann <ann@mail.example> wrote:", "schrieb Ann:", "-----Original Message-----", ">"),
+    *(
+        "--",
+        "-- ",
+        "—",
+        "Sent from my iPhone",
+        "Get Outlook for iOS",
+        "CONFIDENTIALITY NOTICE",
+        "This e-mail is confidential",
+    ),
+    *(
+        "## please reply above this line ##",
+        "---------- Forwarded message ----------",
+        "hello",
+        " ",
+        "x > y",
+        "From: Ann",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=4), st.sampled_from(["", " ", "\t"]))
+def test_a_single_line_stays_whole(pieces: list[str], between: str) -> None:
+    line = between.join(pieces)
+    own = cut_signature(cut_quotes(line))
+    assert own in (line, "") or not own.strip() or own.strip() == line.strip()
+    assert cut_mail(line) == line
