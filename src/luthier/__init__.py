@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from luthier.pipeline.datasets import dataset_stats, diff, dropped_records, export_dataset, leakage, show_rows
     from luthier.pipeline.demo import demo
     from luthier.pipeline.evaluate import evaluate
-    from luthier.pipeline.init import init
+    from luthier.pipeline.init import init, init_from
     from luthier.pipeline.monitor import monitor
     from luthier.pipeline.plan import plan
     from luthier.pipeline.prepare import prepare
@@ -47,6 +47,7 @@ __all__ = [
     "export_dataset",
     "extend_vocabulary",
     "init",
+    "init_from",
     "leakage",
     "lineage",
     "list_artefacts",
@@ -78,6 +79,7 @@ _HOMES = {
     "export_dataset": "datasets",
     "extend_vocabulary": "tokenizer",
     "init": "init",
+    "init_from": "init",
     "leakage": "datasets",
     "lineage": "registry",
     "list_artefacts": "registry",

@@ -47,7 +47,21 @@ def _line(text: str) -> str:
     return " ".join(text.split())
 
 
-def init(folder: Annotated[Path, typer.Argument(help="The new workspace.")] = Path()) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="The new workspace.")] = Path(),
+    config: Annotated[
+        Path | None, typer.Option("--from", help="A configuration of LLaMA-Factory, axolotl or TRL to begin with.")
+    ] = None,
+) -> None:
     """Make a workspace with a commented recipe."""
-    workspace = luthier.init(folder)
+    if config is None:
+        workspace = luthier.init(folder)
+    else:
+        workspace, read = luthier.init_from(config, folder)
+        if read.without_counterpart:
+            print(f"Of this configuration of {read.tool}, left out because nothing here does the same:")
+            print("\n".join(f"  {left_out}" for left_out in read.without_counterpart))
+        if read.sources:
+            print(f"Made {workspace.recipe}. Look at it, then run: luthier prepare")
+            return
     print(f"Made {workspace.recipe}. Put your files into {workspace.root / 'raw'}, then run: luthier prepare")

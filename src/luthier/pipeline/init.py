@@ -8,6 +8,7 @@ from luthier.core.errors import WorkspaceError
 from luthier.core.files import write_text
 from luthier.core.recipe import recipe_schema
 from luthier.core.workspace import RECIPE_NAME, STATE_NAME, Workspace
+from luthier.pipeline.other_tools import ReadConfig, read_config
 
 SCHEMA_NAME = "recipe.schema.json"
 
@@ -18,11 +19,26 @@ def init(folder: str | Path = ".") -> Workspace:
     Raises WorkspaceError where there is a recipe already, which is never overwritten.
     """
     root = Path(folder)
+    _refuse_existing(root)
+    template = files("luthier.pipeline").joinpath("recipe_template.yaml").read_text(encoding="utf-8")
+    return lay_out(root, template.replace("NAME", _name(root)))
+
+
+def init_from(file: str | Path, folder: str | Path = ".") -> tuple[Workspace, ReadConfig]:
+    """Make a workspace out of a configuration of LLaMA-Factory, axolotl or TRL; also what was read of it.
+
+    Raises as `init` does, and RecipeError for a file that is none of these or asks for what no recipe takes.
+    """
+    root = Path(folder)
+    _refuse_existing(root)
+    read = read_config(Path(file), root)
+    return lay_out(root, read.recipe(_name(root), str(file))), read
+
+
+def _refuse_existing(root: Path) -> None:
     recipe = root / RECIPE_NAME
     if recipe.exists():
         raise WorkspaceError("there is a workspace here already", where=str(recipe))
-    template = files("luthier.pipeline").joinpath("recipe_template.yaml").read_text(encoding="utf-8")
-    return lay_out(root, template.replace("NAME", _name(root)))
 
 
 def lay_out(root: Path, recipe: str) -> Workspace:

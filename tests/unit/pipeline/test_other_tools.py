@@ -1,0 +1,214 @@
+"""Configurations of other tools become recipes; what has no counterpart is named, and nothing is lost in silence."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import luthier
+from luthier.core.errors import RecipeError, WorkspaceError
+from luthier.pipeline.other_tools import FIELDS, SAME_HERE, WITHOUT_EFFECT
+from luthier.pipeline.project import load_recipe
+
+AXOLOTL = """
+base_model: org/model
+load_in_8bit: true
+datasets:
+  - {path: org/chats, type: chat_template, field_messages: talk, split: train}
+  - {path: json, data_files: [data/own.jsonl], type: alpaca}
+  - {path: data/text.jsonl, type: completion, field: body}
+  - {path: org/odd, type: {system_prompt: x}}
+val_set_size: 0.05
+sequence_len: 2048
+sample_packing: true
+adapter: lora
+lora_r: 32
+lora_alpha: 16
+lora_dropout: 0.05
+lora_target_linear: true
+peft_use_dora: true
+micro_batch_size: 2
+gradient_accumulation_steps: 4
+num_epochs: 4
+optimizer: adamw_torch
+lr_scheduler: cosine
+learning_rate: 2e-4
+wandb_project:
+special_tokens: {pad_token: "<pad>"}
+"""
+FACTORY = """
+model_name_or_path: org/model
+stage: sft
+finetuning_type: lora
+lora_rank: 8
+lora_target: q_proj,v_proj
+pissa_init: true
+dataset: desk,chats,hub,nowhere
+template: qwen3
+cutoff_len: 2048
+per_device_train_batch_size: 1
+learning_rate: 1.0e-4
+num_train_epochs: 2.5
+bf16: true
+"""
+INFO = {
+    "desk": {"file_name": "own.jsonl", "columns": {"prompt": "q", "response": "a"}},
+    "chats": {"file_name": "own.jsonl", "formatting": "sharegpt", "columns": {"messages": "turns"}},
+    "hub": {"hf_hub_url": "org/rows"},
+}
+TRL = """
+model_name_or_path: org/model
+dataset_name: org/chats
+dataset_train_split: train
+use_peft: true
+lora_r: 32
+lora_target_modules: all-linear
+max_length: 1024
+packing: true
+dtype: bfloat16
+lr_scheduler_type: linear
+num_train_epochs: 1
+"""
+
+
+@pytest.fixture
+def read(tmp_path, monkeypatch):
+    """`read(text)`: the recipe made of a configuration, and what was left out of it."""
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "own.jsonl").write_text("{}")
+    (data / "dataset_info.json").write_text(json.dumps(INFO))
+    monkeypatch.chdir(tmp_path)
+
+    def call(text: str, folder: str = "shop"):
+        Path("theirs.yml").write_text(text)
+        workspace, found = luthier.init_from("theirs.yml", folder)
+        return load_recipe(workspace.recipe), found
+
+    return call
+
+
+def sources(recipe):
+    return [source.model_dump(exclude_defaults=True) for source in recipe.data.sources]
+
+
+def test_axolotl(read):
+    recipe, found = read(AXOLOTL)
+    assert found.tool == "axolotl"
+    assert recipe.name == "shop"
+    assert recipe.model.base == "org/model"
+    assert sources(recipe) == [
+        {"hub": "org/chats", "split": "train", "format": "messages", "columns": {"messages": "talk"}},
+        {"path": "../data/own.jsonl", "format": "alpaca"},
+        {"path": "data/text.jsonl", "format": "text", "columns": {"text": "body"}},
+        {"hub": "org/odd"},
+    ]
+    assert (recipe.data.max_length, recipe.data.over_length, recipe.data.split.validation) == (2048, "drop", 0.05)
+    assert (recipe.adapter.r, recipe.adapter.lora_alpha, recipe.adapter.use_dora) == (32, 16, True)
+    training = recipe.training
+    assert (training.per_device_train_batch_size, training.gradient_accumulation_steps) == (2, 4)
+    assert (training.num_train_epochs, training.learning_rate, training.packing) == (4, 2e-4, True)
+    assert [left_out.partition(":")[0] for left_out in found.without_counterpart] == [
+        *("load_in_8bit", "datasets.type", "lora_dropout", "special_tokens")
+    ]
+
+
+def test_llama_factory(read):
+    recipe, found = read(FACTORY)
+    assert found.tool == "LLaMA-Factory"
+    assert sources(recipe) == [
+        {"path": "../data/own.jsonl", "columns": {"instruction": "q", "output": "a"}},
+        {"path": "../data/own.jsonl", "columns": {"conversations": "turns"}},
+        {"hub": "org/rows"},
+    ]
+    adapter = recipe.adapter
+    assert (adapter.r, adapter.lora_alpha, adapter.init_lora_weights) == (8, 16, "pissa")
+    assert adapter.target_modules == ("q_proj", "v_proj")
+    assert (recipe.data.max_length, recipe.data.over_length) == (2048, "truncate")
+    assert (recipe.training.num_train_epochs, recipe.training.packing) == (2, False)
+    assert [left_out.split(" (")[0] for left_out in found.without_counterpart] == [
+        *('dataset: "nowhere"', 'template: "qwen3"', "num_train_epochs: 2.5")
+    ]
+
+
+def test_trl(read):
+    recipe, found = read(TRL)
+    assert found.tool == "TRL"
+    assert sources(recipe) == [{"hub": "org/chats", "split": "train"}]
+    assert (recipe.adapter.r, recipe.adapter.target_modules) == (32, "all-linear")
+    assert (recipe.data.max_length, recipe.model.dtype, recipe.training.packing) == (1024, "bfloat16", True)
+    assert found.without_counterpart == ['lr_scheduler_type: "linear"']
+
+
+def test_what_is_left_out_stands_in_the_recipe(read, tmp_path):
+    _, found = read(AXOLOTL)
+    lines = (tmp_path / "shop" / "luthier.yaml").read_text().splitlines()
+    assert [line.removeprefix("#   ") for line in lines if line.startswith("#   ")] == found.without_counterpart
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("model_name_or_path: m\nstage: sft\nfinetuning_type: full", "finetuning_type"),
+        ("model_name_or_path: m\nuse_peft: false", "use_peft"),
+        ("base_model: m", "adapter"),
+        ("base_model: m\nadapter: qlora", "adapter"),
+        ("model_name_or_path: m\nstage: ppo", "stage"),
+        ("base_model: m\nadapter: lora\nval_set_size: 2000", "val_set_size"),
+    ],
+)
+def test_another_method_is_named(read, text, named):
+    _, found = read(text)
+    assert [left_out.partition(":")[0] for left_out in found.without_counterpart] == [named]
+
+
+def test_preferences_are_a_task_of_their_own(read):
+    recipe, _ = read("model_name_or_path: m\nstage: dpo")
+    assert recipe.task == "preference"
+    assert sources(recipe) == [{"path": "raw"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("learning_rate: 1", r"theirs\.yml: neither base_model nor model_name_or_path is in it"),
+        ("- a", r"theirs\.yml: holds no fields"),
+        ("a: [", r"theirs\.yml: neither YAML nor JSON"),
+        ("base_model: m\nlearning_rate: -1", r"theirs\.yml: training\.learning_rate: input should be greater than 0"),
+        ("base_model: m\nlora_r: many", r"theirs\.yml: adapter\.r: "),
+    ],
+)
+def test_what_cannot_be_a_recipe_is_refused_and_leaves_nothing(read, tmp_path, text, sentence):
+    with pytest.raises(RecipeError, match=sentence):
+        read(text)
+    assert not (tmp_path / "shop").exists()
+
+
+def test_a_missing_file_and_an_existing_workspace(read):
+    with pytest.raises(RecipeError, match=r"gone\.yml: cannot be read"):
+        luthier.init_from("gone.yml", "shop")
+    read(TRL)
+    with pytest.raises(WorkspaceError, match="there is a workspace here already"):
+        read(TRL)
+
+
+def test_every_field_that_is_taken_over_is_one_of_the_recipe():
+    from luthier.core.recipe import Recipe
+
+    for names in FIELDS.values():
+        assert not WITHOUT_EFFECT & set(names)
+        for path in names.values():
+            section = Recipe
+            for part in path.split("."):
+                assert part in section.model_fields, path
+                section = section.model_fields[part].annotation
+    assert not WITHOUT_EFFECT & set(SAME_HERE)
+
+
+def test_the_command_says_what_was_left_out(command, tmp_path):
+    (tmp_path / "axolotl.yml").write_text(yaml.safe_dump({"base_model": "m", "adapter": "lora", "lora_dropout": 0.05}))
+    ended = command(tmp_path, "init", "shop", "--from", "axolotl.yml")
+    assert ended.code == 0
+    assert "  lora_dropout: 0.05\n" in ended.out
+    assert ended.out.endswith(f"Put your files into {Path('shop/raw')}, then run: luthier prepare\n")
