@@ -56,7 +56,8 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "formats": "layout found in each file",
         "leakage": "splits with rows like another's: `found`, and `complete` if all were compared",
         "reasons": "records dropped for each kind of reason; a record may have several",
-        "redactions": "masked e-mail addresses, phone numbers and cards, by kind",
+        "redactions": "personal data that was replaced, by kind",
+        "flags": "rows that are kept with a remark, by kind",
     },
     "data stats": {
         "dataset": "id",
@@ -119,6 +120,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "target_tokens": "tokens that counted in the loss",
         "tokens_per_second": "over the loop, validation and saving left out",
         "dtype": "precision of the base weights and of activations, bfloat16 or float32",
+        "unmoved_weights": "tensors that should train and are as they were at the start; none should be",
         "fast_path": "on or off",
         "train_loss": "mean of the last epoch, in nats per target token",
         "validation_loss": "of the weights that were kept; null without validation rows",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from luthier.core.artefacts import Dataset, Run
@@ -22,7 +23,7 @@ from luthier.pipeline.base import Base, open_base, with_adapter
 from luthier.pipeline.prepare import dataset_rows, find_dataset, training_rows
 from luthier.pipeline.project import Project
 from luthier.registry import capture
-from luthier.training import Checkpoint, Schedule, Training, TrainingState, fit, pack_capacity
+from luthier.training import Checkpoint, Schedule, Training, TrainingState, fit, pack_capacity, unmoved
 
 ADAPTER = "adapter"
 INPUTS = "inputs.json"
@@ -57,17 +58,32 @@ def train(project: Project, resume: bool = False) -> Trained:
         if resume and not checkpoint.path.is_file():
             raise TrainingError(f"there is nothing to resume: {_why_not(partial.parent, inputs)}")
         training, model = _set_up(project, base, dataset)
+        start = {name: parameter.detach().clone() for name, parameter in training.parameters.items()}
         if resume:
             project.reporter.say(f"going on from step {checkpoint.done_steps()} of {len(training.schedule.steps)}")
         else:
             _begin(project, partial, inputs)
         try:
             state = fit(training, checkpoint, resume, lambda state: _tell(project, training.schedule, state))
-            figures = {"dtype": base.dtype} | _figures(training, state, time.monotonic() - begin)
+            stayed = _refuse_unmoved(start, training)
+            figures = {"dtype": base.dtype, "unmoved_weights": stayed} | _figures(
+                training, state, time.monotonic() - begin
+            )
             return _finish(project, (base, dataset), partial, model, state, figures)
         except KeyboardInterrupt:
             project.reporter.say("Training was stopped. Go on with: luthier train --resume")
             raise
+
+
+def _refuse_unmoved(start: Mapping[str, torch.Tensor], training: Training) -> int:
+    """How many of the parameters that train are as they were. Raises TrainingError where all of them are."""
+    stayed = len(unmoved(start, training.parameters))
+    if stayed == len(training.parameters):
+        raise TrainingError(
+            "no weight has changed: nothing was learnt",
+            allowed="raise training.learning_rate, or see with luthier check whether the model can learn",
+        )
+    return stayed
 
 
 def _set_up(project: Project, base: Base, dataset: Dataset) -> tuple[Training, Any]:
@@ -171,7 +187,7 @@ def _finish(
     target = project.workspace.folder("run", run)
     with atomic_directory(target) as folder:
         shutil.copytree(partial / ADAPTER, folder / ADAPTER)
-        curves = {"train": state.train_curve, "validation": state.validation_curve}
+        curves = {"train": state.train_curve, "validation": state.validation_curve, "gradients": state.gradient_curve}
         (folder / "curves.json").write_text(json.dumps(curves, indent=1), encoding="utf-8")
         (folder / "run.json").write_text(json.dumps({"run": run, **figures}, indent=1), encoding="utf-8")
         recipe = yaml.safe_dump(project.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,7 +1,7 @@
 """Packing, the loop, checkpoints, and the check that a model can learn."""
 
 from luthier.training.checkpoint import Checkpoint
-from luthier.training.health import Finding, check_health, overall
+from luthier.training.health import Finding, check_health, overall, unmoved
 from luthier.training.loop import Training, fit
 from luthier.training.schedule import Schedule, pack_capacity
 from luthier.training.state import TrainingState
@@ -16,4 +16,5 @@ __all__ = [
     "fit",
     "overall",
     "pack_capacity",
+    "unmoved",
 ]

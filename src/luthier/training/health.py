@@ -58,6 +58,11 @@ def check_health(
     return findings
 
 
+def unmoved(start: Mapping[str, torch.Tensor], parameters: Mapping[str, nn.Parameter]) -> list[str]:
+    """Names of the parameters that are, to the last bit, what they were at the start of the training."""
+    return [name for name, parameter in parameters.items() if torch.equal(parameter.detach(), start[name])]
+
+
 def overall(findings: Sequence[Finding]) -> Verdict:
     """The worst verdict of all."""
     verdicts = {finding.verdict for finding in findings}

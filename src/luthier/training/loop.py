@@ -15,6 +15,7 @@ from luthier.kernels.allocator import release_free_pages
 from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss
 from luthier.training.checkpoint import Checkpoint
+from luthier.training.gradients import norms_by_layer
 from luthier.training.interrupts import interrupts_held_back
 from luthier.training.schedule import Schedule, Step
 from luthier.training.state import TrainingState
@@ -102,6 +103,8 @@ def _step(training: Training, optimizer: torch.optim.AdamW, batches: Step, state
         loss = training.loss.loss_sum(batch) / target_tokens
         loss.backward()
         total += loss.item()
+    if _ends_with_validation(state.step + 1, training):
+        state.gradient_curve.append({"step": state.step + 1, **norms_by_layer(training.parameters)})
     norm = float(nn.utils.clip_grad_norm_(list(training.parameters.values()), training.settings.max_grad_norm))
     with interrupts_held_back():
         if math.isfinite(norm) and math.isfinite(total):
@@ -135,8 +138,11 @@ def _is_finished(state: TrainingState, training: Training) -> bool:
 
 def _validation_is_due(state: TrainingState, training: Training) -> bool:
     """Whether this step ends with a validation that has not been made yet."""
-    last = state.step == len(training.schedule.steps)
-    return state.validated_step < state.step and (last or state.step % training.settings.eval_steps == 0)
+    return state.validated_step < state.step and _ends_with_validation(state.step, training)
+
+
+def _ends_with_validation(step: int, training: Training) -> bool:
+    return step == len(training.schedule.steps) or step % training.settings.eval_steps == 0
 
 
 def _validation_loss(training: Training) -> float | None:

@@ -20,6 +20,8 @@ class TrainingState:
     stopped_early: bool = False
     train_curve: list[dict[str, float]] = field(default_factory=list)
     validation_curve: list[dict[str, float]] = field(default_factory=list)
+    gradient_curve: list[dict[str, float]] = field(default_factory=list)
+    """{"step", "layer 0", …}: norms of the gradients before clipping, at the last step before each validation."""
 
     @property
     def tokens_per_second(self) -> float:

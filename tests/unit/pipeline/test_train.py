@@ -80,3 +80,26 @@ def test_early_stopping_ends_the_bar(prepared_shop, reporter):
 def test_there_is_nothing_to_resume(prepared):
     with pytest.raises(TrainingError, match="there is nothing to resume: no training was interrupted"):
         luthier.train(prepared, resume=True)
+
+
+@pytest.mark.parametrize("adapter", [{"use_dora": True}, {"init_lora_weights": "pissa", "use_rslora": True}], ids=str)
+def test_kinds_of_adapters_are_trained_and_answer(prepared, adapter):
+    overrides = [f"adapter.{name}={value}" for name, value in adapter.items()]
+    overrides += ["training.num_train_epochs=1", "training.loraplus_lr_ratio=4"]
+    with luthier.open_project(prepared.workspace.root, overrides=overrides) as project:
+        trained = luthier.train(project)
+        assert trained.figures["fast_path"] == "on"
+        assert trained.figures["unmoved_weights"] == 0
+        luthier.evaluate(project, trained.run)
+
+
+def test_a_training_that_changes_nothing_fails(prepared, monkeypatch):
+    monkeypatch.setattr("luthier.training.loop._set_learning_rate", lambda optimizer, _: _stop(optimizer))
+    with pytest.raises(TrainingError, match="no weight has changed: nothing was learnt"):
+        luthier.train(prepared)
+    assert luthier.list_artefacts(prepared, "run") == []
+
+
+def _stop(optimizer):
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0

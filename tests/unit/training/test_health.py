@@ -10,7 +10,7 @@ from luthier.core.rows import TokenRow
 from luthier.models.adapter import attach_lora, trainable
 from luthier.models.losses import RowsLoss
 from luthier.training import Finding, check_health, overall
-from luthier.training.health import OVERFIT_ROWS, OVERFIT_SHARE, OVERFIT_STEPS
+from luthier.training.health import OVERFIT_ROWS, OVERFIT_SHARE, OVERFIT_STEPS, unmoved
 
 VOCABULARY = 320
 
@@ -169,3 +169,12 @@ def test_rows_that_cannot_be_learnt_fail(pretrained):
 )
 def test_the_worst_verdict_counts(verdicts, worst):
     assert overall([Finding("check", verdict, 0.0, 1.0, "") for verdict in verdicts]) == worst
+
+
+def test_weights_that_stayed_are_named(new_training):
+    parameters = new_training().parameters
+    start = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+    assert unmoved(start, parameters) == list(parameters)
+    moved = next(iter(parameters))
+    parameters[moved].data[0, 0] += 1e-6
+    assert unmoved(start, parameters) == [name for name in parameters if name != moved]

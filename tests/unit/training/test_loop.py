@@ -87,6 +87,17 @@ def test_counters_and_curve_tell_what_happened(new_training, checkpoint):
     assert state.tokens_per_second == state.tokens / state.loop_seconds > 0
 
 
+def test_gradients_of_each_layer_are_noted_before_each_validation(new_training, checkpoint):
+    training = new_training(eval_steps=4, max_grad_norm=1e-3)
+    state = _train(training, checkpoint)
+    steps = len(training.schedule.steps)
+    assert [point["step"] for point in state.gradient_curve] == [*range(4, steps, 4), steps]
+    for point in state.gradient_curve:
+        assert set(point) == {"step", "layer 0", "layer 1"}
+        whole = sum(norm**2 for name, norm in point.items() if name != "step") ** 0.5
+        assert whole == pytest.approx(state.train_curve[int(point["step"]) - 1]["gradient_norm"], rel=1e-5)
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -1,0 +1,23 @@
+"""Norms of gradients by layer: where they vanish or explode."""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+_LAYER = re.compile(r"\.(\d+)\.")
+
+
+def norms_by_layer(parameters: Mapping[str, nn.Parameter]) -> dict[str, float]:
+    """Norm of the gradients of each layer's parameters, as `layer 0`, `layer 1` …; of those in no layer as `others`.
+
+    The layer is the first number in a parameter's name. Parameters without a gradient count as zero.
+    """
+    squares: dict[str, float] = {}
+    for name, parameter in parameters.items():
+        layer = _LAYER.search(name)
+        group = f"layer {layer[1]}" if layer else "others"
+        norm = 0.0 if parameter.grad is None else float(torch.linalg.vector_norm(parameter.grad.float()))
+        squares[group] = squares.get(group, 0.0) + norm**2
+    return {group: square**0.5 for group, square in squares.items()}
