@@ -1,9 +1,10 @@
 """Made-up conversations of a help desk, for benchmarks of data preparation: the same on every machine.
 
-Each is a request and an answer, about 150 words together. Words follow Zipf's law: common English ones, then invented
-ones. One row of five holds an e-mail address, a phone number, an order number or a price. Of twenty rows one is a near
-duplicate of an earlier row (words swapped, put in or cut off, or another case or punctuation), and one only looks like
-one: more words differ. Rows are made one by one from their number, so millions of them take no memory.
+Each is a request and an answer in paragraphs, about 150 words together. Words follow Zipf's law: common English ones,
+then invented ones, rare ones without end. One row of five holds an e-mail address, a phone number, an order number or a
+price. Of twenty rows one is a near duplicate of an earlier row (words swapped, put in or cut off, or another case or
+punctuation), and one only looks like one: more words differ. Rows are made one by one from their number, so millions
+take no memory.
 
     python benchmarks/synthetic_rows.py 1000 > rows.jsonl
 """
@@ -23,9 +24,11 @@ _LOOK_ALIKE = (0.3, 0.75)
 _TURN = 20
 _NEAR_DUPLICATE, _LOOKS_LIKE_ONE = 7, 13
 """Which rows of every turn are variants of earlier ones."""
-_RARE_WORDS = 30_000
+_RANKS = 30_000
 _ZIPF = 1.1
 _TABLE = 1 << 16
+_PARAGRAPH = 0.2
+"""Share of sentences that begin one."""
 _SHORTEST_SENTENCE, _LONGEST_SENTENCE = 5, 16
 _FEWEST_WORDS, _MOST_WORDS = 100, 200
 _ASKED = 0.4
@@ -105,18 +108,36 @@ def _runs(text: str) -> frozenset[tuple[str, ...]]:
 
 
 @cache
-def _words_by_chance() -> list[str]:
-    """A table in which each word stands as often as its rank makes it likely."""
+def _words_by_chance() -> tuple[list[str], int]:
+    """A table in which each word stands as often as its rank makes it likely, and the first rank too rare for it.
+
+    Places of rarer words are empty.
+    """
+    shares = list(itertools.accumulate((rank + 3) ** -_ZIPF for rank in range(_RANKS)))
+    common = _COMMON.split()
+    ranks = [bisect(shares, shares[-1] * place / _TABLE) for place in range(_TABLE)]
+    first_rare = next(rank for rank, after in itertools.pairwise(ranks) if after > rank + 1)
+    words = [common[rank] if rank < len(common) else _invented(rank) for rank in range(first_rare)]
+    return [words[rank] if rank < first_rare else "" for rank in ranks], first_rare
+
+
+def _invented(number: int) -> str:
+    """A word of two syllables or more, another one for each number."""
     syllables = _SYLLABLES.split()
-    invented = ("".join(parts) for count in (2, 3, 4) for parts in itertools.product(syllables, repeat=count))
-    words = [*_COMMON.split(), *itertools.islice(invented, _RARE_WORDS)]
-    shares = list(itertools.accumulate((rank + 3) ** -_ZIPF for rank in range(len(words))))
-    return [words[bisect(shares, shares[-1] * place / _TABLE)] for place in range(_TABLE)]
+    parts: list[str] = []
+    while number or len(parts) < 2:
+        number, place = divmod(number, len(syllables))
+        parts.append(syllables[place])
+    return "".join(parts)
 
 
 def _draw_words(draw: Draw, count: int) -> list[str]:
-    table = _words_by_chance()
-    return [table[place] for place in memoryview(draw.randbytes(2 * count)).cast("H")]
+    """Among rare words frequency falls with the square of the rank."""
+    table, first_rare = _words_by_chance()
+    chances = memoryview(draw.randbytes(8 * count)).cast("Q")
+    return [
+        table[chance % _TABLE] or _invented(int(first_rare / (1 - (chance >> 16) / (1 << 48)))) for chance in chances
+    ]
 
 
 def _conversation(draw: Draw) -> Turns:
@@ -125,7 +146,12 @@ def _conversation(draw: Draw) -> Turns:
     request, answer = _sentences(draw, asked), _sentences(draw, count - asked)
     if draw.random() < _WITH_DETAIL:
         request.insert(draw.randrange(len(request) + 1), _detail(draw))
-    return " ".join(request), " ".join(answer)
+    return _paragraphs(request, draw), _paragraphs(answer, draw)
+
+
+def _paragraphs(sentences: list[str], draw: Draw) -> str:
+    between = ("\n\n" if chance < 256 * _PARAGRAPH else " " for chance in draw.randbytes(len(sentences)))
+    return "".join(itertools.chain.from_iterable(zip(sentences, between, strict=True))).strip()
 
 
 def _sentences(draw: Draw, count: int) -> list[str]:
