@@ -28,6 +28,7 @@ _PAIRS = 1 << 21
 _COMPARED_WORDS = 1 << 22
 _BUDGET = 1 << 29
 _EPSILON = 1e-9
+_LEVEL = np.uint64(56)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -156,7 +157,10 @@ def _fewest_shared(lengths: Numbers) -> Numbers:
 
 
 def _prefixes(sets: Ragged, members: Numbers, rarity: _Rarity, shared: int) -> Ragged:
-    """The first words of the members, rare ones first, of which alike sets have `shared` in common."""
+    """The first words of the members, rare ones first, of which alike sets have `shared` in common.
+
+    Words that no other set has are left out.
+    """
     lengths = sets.lengths[members]
     counts = lengths - _fewest_shared(lengths) + shared
     offsets = offsets_of(counts)
@@ -170,7 +174,10 @@ def _prefixes(sets: Ragged, members: Numbers, rarity: _Rarity, shared: int) -> R
             matrix = sets.values[sets.offsets[some, None] + np.arange(length)]
             ordered = np.sort(rarity.order(matrix), axis=1)[:, :count]
             values[offsets[first] : offsets[first] + ordered.size] = ordered.ravel()
-    return Ragged(values, offsets)
+    if not len(members):
+        return Ragged(values, offsets)
+    elsewhere = values >> _LEVEL > 0
+    return Ragged(values[elsewhere], offsets_of(np.add.reduceat(elsewhere, offsets[:-1], dtype=np.int64)))
 
 
 class _Search:
@@ -277,7 +284,7 @@ def _signatures(prefixes: Ragged, part: int, parts: int, *, in_pairs: bool) -> t
     """(signature, row) of all words of the prefixes that fall into this part, or of these words with each later one."""
     signatures, rows = [], []
     lengths = prefixes.lengths
-    for length in np.unique(lengths).tolist():
+    for length in np.unique(lengths[lengths > 0]).tolist():
         of_length = np.flatnonzero(lengths == length)
         block = max(1, _PAIRS // length)
         for start in range(0, len(of_length), block):
