@@ -21,6 +21,7 @@ ROW_FIELDS = (
     pa.field("flags", pa.list_(pa.string())),
 )
 """What a row holds beside its origin; lists of objects are JSON."""
+_NOWHERE = Origin("", 0)
 
 
 def row_values(row: Row) -> dict[str, object]:
@@ -61,6 +62,16 @@ def rows_of(batch: pa.RecordBatch) -> Iterator[Row]:
     columns = zip(*(batch[name].to_pylist() for name in names), strict=True)
     for origin, values in zip(origins, columns, strict=True):
         yield row_of(dict(zip(names, values, strict=True)), origin)
+
+
+def shapes_of(batch: pa.RecordBatch) -> Iterator[Row | None]:
+    """Of each record what a template makes tokens of: a row with its messages, text and tools, and nothing else.
+
+    None where there is no row. Takes half the time of `rows_of`.
+    """
+    columns = (batch[name].to_pylist() for name in ("messages", "text", "tools"))
+    for messages, text, tools in zip(*columns, strict=True):
+        yield None if messages is None else Row("", _NOWHERE, _list(messages), text, tools=_list(tools))
 
 
 def _json(objects: tuple[Any, ...]) -> str:

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
@@ -24,7 +24,7 @@ from luthier.data.clean import spoken
 from luthier.data.engine import daft, worker_count
 from luthier.data.over_length import shorten
 from luthier.data.reasons import Dropped, dropped
-from luthier.data.row_columns import ROW_FIELDS, row_values, rows_of
+from luthier.data.row_columns import ROW_FIELDS, row_values, rows_of, shapes_of
 from luthier.data.sketch import SKETCH_FIELDS, Sketch, sketch
 from luthier.data.staged import RECORDS, Part, Stage
 from luthier.data.transform import Outcome, Rules, row_id, transform_record
@@ -117,8 +117,9 @@ def stage_records(
         progress(f"going on after {finished} of {len(parts)} partitions")
     paths = [str(manifest.path(shards[number])) for number in missing]
     records = sum(parts[number].records for number in missing)
-    for number, table in _whole_parts(_transformed(paths, records, rules), parts):
-        parts[number].write(*_fitted(table, limit))
+    batches = (_fitted(batch, limit) for batch in _transformed(paths, records, rules))
+    for number, table in _whole_parts(batches, parts):
+        parts[number].write(table.select(RECORDS.names).cast(RECORDS), Sketch.of_columns(table))
         done = sum(part.records for part in parts if part.finished)
         progress(f"cleaned {done:,} of {manifest.records:,} records")
     assert all(part.finished for part in parts), "records lost in cleaning"
@@ -145,7 +146,8 @@ def _whole_parts(batches: Iterator[pa.RecordBatch], parts: Sequence[Part]) -> It
         numbers = np.searchsorted(firsts, batch["index"].to_numpy(), side="right") - 1
         for number in np.unique(numbers).tolist():
             some = waiting[number]
-            some.append(batch.filter(pa.array(numbers == number)))
+            here = numbers == number
+            some.append(batch if here.all() else batch.filter(pa.array(here)))
             if sum(piece.num_rows for piece in some) == parts[number].records:
                 yield number, _in_order(waiting.pop(number))
 
@@ -169,39 +171,50 @@ def _outcome_columns(outcomes: Sequence[Outcome]) -> pa.Array:
     return pa.StructArray.from_arrays([*arrays, *made.columns()], fields=list(_OUTCOME))
 
 
-def _fitted(table: pa.Table, limit: LengthLimit) -> tuple[pa.Table, Sketch]:
-    """The records of a partition with what their lengths bring about: reasons to drop them, or shorter rows.
+def _fitted(batch: pa.RecordBatch, limit: LengthLimit) -> pa.RecordBatch:
+    """The records with what their lengths bring about: reasons to drop them, or shorter rows.
 
     Cleaning has judged rows at their full length, and so it stays. Duplicates are looked for among rows as they will be
     trained: two that are told apart only by what was cut off are one. So shorter rows get new sketches.
     """
-    records, made = table.select(RECORDS.names).cast(RECORDS), Sketch.of_columns(table)
-    reasons = records["reasons"].to_pylist()
+    reasons: dict[int, tuple[str, ...]] = {}
     shorter: dict[int, Row] = {}
-    present = np.flatnonzero(records["id"].is_valid())
-    for place, row in zip(present.tolist(), _rows(records.take(present)), strict=True):
+    for place, row in enumerate(shapes_of(batch)):
+        if row is None:
+            continue
         fitted = limit.apply(row)
         if isinstance(fitted, Dropped):
-            reasons[place] += fitted.reasons
+            reasons[place] = fitted.reasons
         elif fitted is not row:
-            shorter[place] = fitted
-    records = _with_column(records, "reasons", reasons)
-    if not shorter:
-        return records, made
-    changed = {place: row_values(row) for place, row in shorter.items()}
-    for field in ROW_FIELDS:
-        values = records[field.name].to_pylist()
-        for place, of_row in changed.items():
-            values[place] = of_row[field.name]
-        records = _with_column(records, field.name, values)
-    return records, made.with_others(list(shorter), sketch([spoken(row) for row in shorter.values()]))
+            whole = limit.apply(next(rows_of(batch.slice(place, 1))))
+            assert isinstance(whole, Row)
+            shorter[place] = whole
+    return _with_shorter(_with_reasons(batch, reasons), shorter) if reasons or shorter else batch
 
 
-def _with_column(records: pa.Table, name: str, values: list[object]) -> pa.Table:
-    place = RECORDS.get_field_index(name)
-    return records.set_column(place, RECORDS.field(place), pa.array(values, RECORDS.field(place).type))
+def _with_reasons(batch: pa.RecordBatch, more: Mapping[int, tuple[str, ...]]) -> pa.RecordBatch:
+    reasons = batch["reasons"].to_pylist()
+    for place, some in more.items():
+        reasons[place] += some
+    return _with_columns(batch, {"reasons": pa.array(reasons, batch["reasons"].type)})
 
 
-def _rows(records: pa.Table) -> Iterator[Row]:
-    for batch in records.to_batches(max_chunksize=_BATCH):
-        yield from rows_of(batch)
+def _with_shorter(batch: pa.RecordBatch, rows: Mapping[int, Row]) -> pa.RecordBatch:
+    if not rows:
+        return batch
+    columns = {field.name: batch[field.name].to_pylist() for field in ROW_FIELDS}
+    for place, row in rows.items():
+        for name, value in row_values(row).items():
+            columns[name][place] = value
+    made = Sketch.of_columns(pa.Table.from_batches([batch]))
+    made = made.with_others(list(rows), sketch([spoken(row) for row in rows.values()]))
+    arrays = {field.name: pa.array(columns[field.name], batch[field.name].type) for field in ROW_FIELDS}
+    sketches = {field.name: array for field, array in zip(SKETCH_FIELDS, made.columns(), strict=True)}
+    return _with_columns(batch, arrays | sketches)
+
+
+def _with_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    arrays = [
+        columns[field.name].cast(field.type) if field.name in columns else batch[field.name] for field in batch.schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)

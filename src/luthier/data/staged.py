@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from luthier.core.files import atomic_directory
@@ -59,10 +60,11 @@ class Part:
             "keys": made.keys,
             "word_counts": made.words.lengths.astype(np.int32),
             "present": records["id"].is_valid().to_numpy(),
-            "eligible": np.array([not reasons for reasons in records["reasons"].to_pylist()], np.bool_),
+            "eligible": pc.equal(pc.list_value_length(records["reasons"]), 0).to_numpy(),
         }
         with atomic_directory(self.folder) as partial:
-            pq.write_table(records, partial / _RECORDS, compression="zstd")
+            place = partial / _RECORDS
+            pq.write_table(records, place, compression="zstd", use_dictionary=["file"], write_statistics=False)
             _write_hashes(partial / _BANDS, [np.ascontiguousarray(made.bands.T)])
             _write_hashes(partial / _WORDS, [made.words.values])
             np.savez(partial / _SMALL, **small)
