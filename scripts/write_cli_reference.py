@@ -131,6 +131,8 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "kept_step": "the step whose weights were kept",
         "stopped_early": "whether validation had stopped getting better",
         "skipped_steps": "steps without a finite loss or gradient",
+        "spiked_steps": "steps whose loss stood far out of those before; they change no weight",
+        "rollbacks": "how often two spikes in a row brought back the weights of the last validation",
     },
     "evaluate": {
         "evaluation": "id",

@@ -142,6 +142,8 @@ def _tell(project: Project, schedule: Schedule, state: TrainingState) -> None:
     left = (schedule.tokens - state.tokens) / state.tokens_per_second
     loss = state.train_curve[-1]["loss"] if state.train_curve else float("nan")
     detail = f"loss {loss:.3f}, {state.tokens_per_second:,.0f} tokens/s, {left / 60:.1f} min left"
+    if state.rollbacks:
+        detail += f", went back to earlier weights {state.rollbacks} times"
     if state.validation_curve:
         detail += f", validation loss {state.validation_curve[-1]['loss']:.3f}"
     project.reporter.progress("training", total if state.stopped_early else state.step, total, detail)
@@ -166,6 +168,8 @@ def _figures(training: Training, state: TrainingState, seconds: float) -> dict[s
         "kept_step": state.best_step if kept_best else state.step,
         "stopped_early": state.stopped_early,
         "skipped_steps": state.skipped_steps,
+        "spiked_steps": state.spiked_steps,
+        "rollbacks": state.rollbacks,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "seconds": round(seconds, 2),
     }

@@ -18,10 +18,12 @@ from luthier.training.checkpoint import Checkpoint
 from luthier.training.gradients import norms_by_layer
 from luthier.training.interrupts import interrupts_held_back
 from luthier.training.schedule import Schedule, Step
+from luthier.training.spikes import WINDOW, LastGood, is_spike
 from luthier.training.state import TrainingState
 
 ADAM_BETAS = (0.9, 0.99)
 MOST_SKIPPED_IN_A_ROW = 10
+MOST_ROLLBACKS = 3
 RELEASE_STEPS = 16
 """Steps after which free memory is given back. Each costs pages that are soon taken again: in 30 steps of a 135M model
 the process grew to 3.8 GB without it; with it every 8, 4 and 1 steps to 3.4, 2.7 and 1.3 GB, 2, 5 and 15 % slower."""
@@ -53,6 +55,8 @@ def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnSte
     if resume:
         state, best = checkpoint.load(training.parameters, optimizer)
 
+    good = LastGood(training.parameters, optimizer)
+
     def save() -> float:
         checkpoint.save(state, training.parameters, best, optimizer)
         return time.monotonic()
@@ -63,7 +67,7 @@ def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnSte
             if not _validation_is_due(state, training):  # it is after a resume, where training was killed in it
                 begin = time.monotonic()
                 _set_learning_rate(optimizer, schedule.learning_rate_at(state.step))
-                _step(training, optimizer, schedule.steps[state.step], state)
+                _step(training, optimizer, schedule.steps[state.step], state, good)
                 if state.step % RELEASE_STEPS == 0:
                     release_free_pages()
                 state.loop_seconds += time.monotonic() - begin
@@ -73,6 +77,8 @@ def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnSte
                 with interrupts_held_back():
                     if _note_validation(state, loss, settings.early_stopping_patience):
                         best = _copy(training.parameters)
+                    if state.spikes_in_a_row == 0:
+                        good.keep()
             if time.monotonic() - saved > settings.save_seconds:
                 saved = save()
             on_step(state)
@@ -93,7 +99,9 @@ def _optimizer(training: Training) -> torch.optim.AdamW:
     return torch.optim.AdamW(described, betas=ADAM_BETAS, weight_decay=training.settings.weight_decay, fused=True)
 
 
-def _step(training: Training, optimizer: torch.optim.AdamW, batches: Step, state: TrainingState) -> None:
+def _step(
+    training: Training, optimizer: torch.optim.AdamW, batches: Step, state: TrainingState, good: LastGood
+) -> None:
     """One optimiser step; the loss is the mean over all target tokens of all its micro-batches."""
     optimizer.zero_grad(set_to_none=True)
     flat = [FlatBatch.of(rows) for rows in batches]
@@ -107,13 +115,16 @@ def _step(training: Training, optimizer: torch.optim.AdamW, batches: Step, state
         state.gradient_curve.append({"step": state.step + 1, **norms_by_layer(training.parameters)})
     norm = float(nn.utils.clip_grad_norm_(list(training.parameters.values()), training.settings.max_grad_norm))
     with interrupts_held_back():
-        if math.isfinite(norm) and math.isfinite(total):
+        if not (math.isfinite(norm) and math.isfinite(total)):
+            _count_skipped(state)
+        elif is_spike([point["loss"] for point in state.train_curve[-WINDOW:]], total):
+            _count_spike(state, good)
+        else:
             optimizer.step()
+            state.spikes_in_a_row = 0
             point = {"step": state.step + 1, "loss": total, "gradient_norm": norm}
             rate = training.schedule.learning_rate_at(state.step)
             state.train_curve.append(point | {"learning_rate": rate})
-        else:
-            _count_skipped(state)
         state.step += 1
         state.tokens += sum(batch.tokens for batch in flat)
         state.target_tokens += target_tokens
@@ -129,6 +140,24 @@ def _count_skipped(state: TrainingState) -> None:
             where=f"step {state.step + 1}",
             allowed="lower training.learning_rate, or set model.dtype: float32",
         )
+
+
+def _count_spike(state: TrainingState, good: LastGood) -> None:
+    """A step whose loss is a spike changes no weight: its rows may be to blame. If the next one is a spike as well, the
+    weights are, and those of the last validation come back (after a resume, those that it began with)."""
+    state.spiked_steps += 1
+    state.spikes_in_a_row += 1
+    if state.spikes_in_a_row < 2:
+        return
+    if state.rollbacks == MOST_ROLLBACKS:
+        raise TrainingError(
+            f"the loss spiked again after {MOST_ROLLBACKS} returns to earlier weights",
+            where=f"step {state.step + 1}",
+            allowed="lower training.learning_rate, or look for rows unlike all others",
+        )
+    good.restore()
+    state.rollbacks += 1
+    state.spikes_in_a_row = 0
 
 
 def _is_finished(state: TrainingState, training: Training) -> bool:

@@ -13,6 +13,9 @@ class TrainingState:
     loop_seconds: float = 0.0
     """Time in steps alone: validation and saving left out."""
     skipped_steps: int = 0
+    spiked_steps: int = 0
+    spikes_in_a_row: int = 0
+    rollbacks: int = 0
     validated_step: int = 0
     best_step: int = 0
     best_loss: float | None = None

@@ -204,6 +204,43 @@ def test_a_step_that_is_not_finite_changes_no_weight_and_is_counted(new_training
     assert unchanged == [2, 4]
 
 
+LONG = {"num_train_epochs": 6, "eval_steps": 9, "load_best_model_at_end": False}
+
+
+def _spiking(training, *steps):
+    return _changed(training, loss_sum=lambda number, loss: loss * 20 if number in steps else loss)
+
+
+def test_a_single_spike_changes_no_weight(new_training, checkpoint):
+    training = _spiking(new_training(**LONG), 20, 23)
+    weights = [_weights(training)]
+    state = _train(training, checkpoint, lambda _: weights.append(_weights(training)))
+    assert (state.spiked_steps, state.rollbacks, state.step) == (2, 0, len(training.schedule.steps))
+    unchanged = [step for step in range(1, state.step + 1) if _equal(weights[step - 1], weights[step])]
+    assert unchanged == [20, 23]
+    assert {20, 23}.isdisjoint(point["step"] for point in state.train_curve)
+
+
+def test_two_spikes_in_a_row_bring_back_weights_and_moments_of_the_last_validation(new_training, checkpoint):
+    training = _spiking(new_training(**LONG), 22, 23)
+    weights = [_weights(training)]
+    state = _train(training, checkpoint, lambda _: weights.append(_weights(training)))
+    assert (state.spiked_steps, state.rollbacks) == (2, 1)
+    assert _equal(weights[23], weights[18])
+    assert not _equal(weights[24], weights[23])
+
+
+def test_early_losses_are_no_spikes(new_training, checkpoint):
+    state = _train(_spiking(new_training(**LONG), 2, 3, 16), checkpoint)
+    assert state.spiked_steps == 0
+
+
+def test_spikes_that_come_again_end_the_training(new_training, checkpoint):
+    training = _spiking(new_training(**LONG), *range(20, 40))
+    with pytest.raises(TrainingError, match=r"step 27: the loss spiked again after 3 returns to earlier weights"):
+        _train(training, checkpoint)
+
+
 def test_an_infinite_gradient_of_a_finite_loss_is_skipped_too(new_training, checkpoint):
     def steep(number, loss):
         if number == 1:
