@@ -11,7 +11,7 @@ from luthier.core.errors import WorkspaceError
 from luthier.core.identity import ID_HEX_DIGITS, canonical_json
 from luthier.core.recipe import DataSection
 
-_VERSION = 1
+_VERSION = 2
 """Another one for each change of what the partitions hold."""
 
 

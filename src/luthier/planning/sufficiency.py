@@ -32,7 +32,8 @@ class DataNeed:
 def forecast_data(rows: int, target_tokens: int, num_train_epochs: int) -> DataNeed:
     """Judge a training split by its rows, the target tokens in them and how often each row is read (the epochs)."""
     readings = rows * num_train_epochs
-    size = f"{rows:,} training rows ({target_tokens:,} target tokens), each read {num_train_epochs} times"
+    counted = f"{rows:,} training row{'s' * (rows != 1)}"
+    size = f"{counted} ({target_tokens:,} target tokens), each read {num_train_epochs} times"
     wordings = math.ceil(READINGS_PER_FACT / num_train_epochs)
     closing = (
         f"A fact is recalled well once it was read about {READINGS_PER_FACT} times: "
