@@ -10,7 +10,7 @@ from typing import IO
 
 import psutil
 
-INTERVAL = 0.2
+INTERVAL = 0.5
 """Seconds between two looks at the processes."""
 
 

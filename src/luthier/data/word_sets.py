@@ -21,9 +21,9 @@ LIKENESS = 0.8
 
 Mask = npt.NDArray[np.bool_]
 
-_SHORT = 160
+_SHORT = 320
 _TABLE_BITS = 22
-_SIGNATURES = 1 << 25
+_SIGNATURES = 1 << 24
 _PAIRS = 1 << 21
 _COMPARED_WORDS = 1 << 22
 _BUDGET = 1 << 29
@@ -195,8 +195,7 @@ class _Search:
         total = int((counts * (counts - 1) // 2 if in_pairs else counts).sum())
         parts = -(-total // _SIGNATURES)
         for part in range(parts):
-            signatures, rows = _signatures(prefixes, part, parts, in_pairs=in_pairs)
-            self._compare_buckets(*_sharing(signatures, rows))
+            self._compare_buckets(*_sharing(*_signatures(prefixes, part, parts, in_pairs=in_pairs)))
         everyone = np.arange(len(self._members))
         if self.skipped and len(everyone) ** 2 // 2 <= _BUDGET:
             self.budget, self.skipped = _BUDGET, 0
@@ -280,10 +279,20 @@ class _Search:
                 self._judge.found(one[alike], other[alike])
 
 
-def _signatures(prefixes: Ragged, part: int, parts: int, *, in_pairs: bool) -> tuple[Hashes, npt.NDArray[np.uint32]]:
-    """(signature, row) of all words of the prefixes that fall into this part, or of these words with each later one."""
-    signatures, rows = [], []
+def _signatures(prefixes: Ragged, part: int, parts: int, *, in_pairs: bool) -> tuple[Hashes, np.uint64]:
+    """All words of the prefixes that fall into this part, or these words with each later one, with the row of each in
+    the lowest bits; and how many bits these are. What a signature loses by that, only makes pairs to be found unlike.
+    """
     lengths = prefixes.lengths
+    bits = np.uint64(max(1, int(len(lengths) - 1).bit_length()))
+    packed: list[Hashes] = []
+
+    def pack(signatures: Hashes, rows: Numbers) -> None:
+        signatures >>= bits
+        signatures <<= bits
+        signatures |= rows.astype(np.uint64)[:, None]
+        packed.append(signatures.ravel())
+
     for length in np.unique(lengths[lengths > 0]).tolist():
         of_length = np.flatnonzero(lengths == length)
         block = max(1, _PAIRS // length)
@@ -291,35 +300,24 @@ def _signatures(prefixes: Ragged, part: int, parts: int, *, in_pairs: bool) -> t
             some = of_length[start : start + block]
             matrix = prefixes.values[prefixes.offsets[some, None] + np.arange(length)] * _MULTIPLIER
             chosen = (matrix >> np.uint64(40)) % np.uint64(parts) == part
-            if not in_pairs:
-                signatures.append(matrix[chosen])
-                rows.append(np.broadcast_to(some[:, None], matrix.shape)[chosen].astype(np.uint32))
-                continue
-            for place in range(length - 1):
+            for place in range(length - 1 if in_pairs else length):
                 inside = np.flatnonzero(chosen[:, place])
-                later = matrix[inside, place + 1 :]
-                mixed = (matrix[inside, place, None] ^ (later >> np.uint64(29))) * _MULTIPLIER + later
-                signatures.append(mixed.ravel())
-                rows.append(np.repeat(some[inside].astype(np.uint32), length - 1 - place))
-    if not signatures:
-        return np.empty(0, np.uint64), np.empty(0, np.uint32)
-    return np.concatenate(signatures), np.concatenate(rows)
+                signatures = matrix[inside, place, None]
+                if in_pairs:
+                    later = matrix[inside, place + 1 :]
+                    signatures = (signatures ^ (later >> np.uint64(29))) * _MULTIPLIER + later
+                pack(signatures, some[inside])
+    return (np.concatenate(packed) if packed else np.empty(0, np.uint64)), bits
 
 
-def _sharing(signatures: Hashes, rows: npt.NDArray[np.uint32]) -> tuple[Numbers, Numbers]:
-    """The rows that share their signature with another, bucket by bucket and ascending in each; where buckets start.
-
-    Signatures lose the bits that the row's number takes: pairs that share the rest only are found unlike later.
-    """
-    bits = np.uint64(int(rows.max(initial=0)).bit_length())
-    packed = (signatures >> bits << bits) | rows
+def _sharing(packed: Hashes, bits: np.uint64) -> tuple[Numbers, Numbers]:
+    """The rows that share their signature with another, bucket by bucket and ascending in each; where buckets start."""
     packed.sort()
-    signature = packed >> bits
     new = np.ones(len(packed), np.bool_)
-    new[1:] = signature[1:] != signature[:-1]
+    new[1:] = (packed[1:] ^ packed[:-1]) >> bits > 0
     alone = new.copy()
     alone[:-1] &= new[1:]
-    members = (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)[~alone]
+    members = (packed[~alone] & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
     return members, np.flatnonzero(new[~alone])
 
 
