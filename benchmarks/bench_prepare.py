@@ -98,7 +98,8 @@ def kill_and_go_on(folder: Path, seconds: float, undisturbed: str) -> None:
     result = finished(again)
     said = "\n".join(line for _, line in again.lines)
     went_on = re.search(r"going on after (\d+) of \d+ partitions", said)
-    print(f"killed after {killed.seconds:.1f} s with {parts} partitions finished; {went_on and went_on.group()}")
+    begun = went_on.group() if went_on else "beginning anew"
+    print(f"killed after {killed.seconds:.1f} s with {parts} partitions finished; {begun}")
     print(f"the second run took {again.seconds:.1f} s: {result['dataset']}")
     if parts != (int(went_on[1]) if went_on else 0):
         raise SystemExit("finished partitions were made again")
