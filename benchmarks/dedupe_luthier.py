@@ -16,7 +16,6 @@ from luthier.data.sketch import SKETCH_FIELDS, Sketch, sketch
 BATCH = 1_000
 
 
-@daft.cls(use_process=True, max_concurrency=worker_count())
 class Sketcher:
     @daft.method.batch(
         return_dtype=daft.DataType.from_arrow_type(pa.struct(SKETCH_FIELDS)), unnest=True, batch_size=BATCH
@@ -43,7 +42,8 @@ class InMemory:
 
 def duplicates(path: str, threshold: float = 0.8) -> list[int]:
     with running_on("local"):
-        frame = daft.read_parquet(f"{path}/*.parquet").select("id", Sketcher().apply(daft.col("text")))
+        sketcher = daft.cls(Sketcher, use_process=True, max_concurrency=worker_count())()
+        frame = daft.read_parquet(f"{path}/*.parquet").select("id", sketcher.apply(daft.col("text")))
         batches = sorted(frame.to_arrow_iter(), key=lambda batch: batch["id"][0].as_py())
     table = pa.Table.from_batches(batches)
     assert (np.diff(table["id"].to_numpy()) > 0).all()

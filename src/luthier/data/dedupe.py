@@ -177,6 +177,7 @@ def _bucket_links(hashes: Hashes, leads: Mask, probes: Mask, *, neighbours: bool
 def _bucket_members(hashes: Hashes, members: Numbers) -> tuple[Numbers, Mask]:
     """The members that share their hash with another, bucket by bucket and ascending in each; and where a member is of
     the same bucket as the one before it."""
+    members = _likely_sharing(hashes, members)
     of_members = hashes[members]
     order = np.argsort(of_members)
     ordered = of_members[order]
@@ -187,3 +188,16 @@ def _bucket_members(hashes: Hashes, members: Numbers) -> tuple[Numbers, Mask]:
     sharing, hashes_shared = members[order[shared]], ordered[shared]
     sharing = sharing[np.lexsort((sharing, hashes_shared))]
     return sharing, same[shared]
+
+
+def _likely_sharing(hashes: Hashes, members: Numbers) -> Numbers:
+    """The members that share their hash, but for its lowest bits, with another. The row stands in these bits: to sort
+    such numbers takes a fifth of the time of sorting rows by their hashes."""
+    bits = np.uint64(len(hashes).bit_length())
+    packed = (hashes[members] >> bits << bits) | members.astype(np.uint64)
+    packed.sort()
+    same = (packed[1:] ^ packed[:-1]) >> bits == 0
+    shared = np.zeros(len(packed), np.bool_)
+    shared[1:] = same
+    shared[:-1] |= same
+    return (packed[shared] & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
