@@ -131,7 +131,8 @@ _CURRENCIES = {
 }
 _CURRENCY = rf"(?P<currency>{'|'.join(_CURRENCIES.values())})"
 _PRICE_BEFORE = re.compile(
-    rf"(?<!\d)(?<!\d )(?<![a-z]){_CURRENCY}\s?(?P<number>{NUMBER})(?:-(?P<first>{NUMBER})(?![\w-]))?"
+    rf"(?<!\d)(?<!\d )(?<![a-z]){_CURRENCY}\s?(?P<number>{NUMBER})(?!(?:[.,]?\d+)*[^\W\d_])"
+    rf"(?:-(?P<first>{NUMBER})(?![\w-]))?"
 )
 _PRICE_AFTER = re.compile(rf"{_QUANTITY}[\s-]?{_CURRENCY}(?: (?:and )?(?P<cents>\d\d?) cents?\b)?")
 

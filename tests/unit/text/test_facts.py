@@ -165,6 +165,11 @@ def test_both_clocks_agree(hour, minute):
     assert extract_facts(f"{hour}:{minute:02d}") == extract_facts(f"{hour % 12 or 12}:{minute:02d} {half}")
 
 
+@pytest.mark.parametrize("text", ["$0B", "$10k off", "€6.50for"])
+def test_an_amount_with_letters_is_recalled_by_itself(text):
+    assert recalls(text, text)
+
+
 @settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_text_is_read_and_its_facts_are_recalled_by_itself(text):
