@@ -14,7 +14,9 @@ from luthier.models.losses import RowsLoss
 from luthier.models.sources import BaseFiles
 from luthier.training import Checkpoint, Schedule, Training, fit
 
-SETTINGS = TrainingSection(learning_rate=5e-3, num_train_epochs=15, eval_steps=7, save_seconds=1e-6)
+SETTINGS = TrainingSection(
+    learning_rate=5e-3, num_train_epochs=15, eval_steps=7, early_stopping_patience=None, save_seconds=1e-6
+)
 
 
 def new_training(folder: Path) -> Training:
