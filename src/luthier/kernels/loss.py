@@ -3,56 +3,74 @@
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 
 CHUNK_TOKENS = 512
 
 
 def target_losses(hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Negative log-likelihood in nats of each label, without gradient.
+    """Negative log-likelihood in nats of each label, differentiable in `hidden` and in a head that trains.
 
-    hidden: [N, hidden_size]; head_weight: [vocabulary, hidden_size]; labels: [N]. Returns [N] in fp32.
+    hidden: [N, hidden_size]; head_weight: [vocabulary, hidden_size]; labels: [N]. Returns [N], in fp32 for narrower
+    types. Memory holds one chunk of logits at a time: the gradient of `hidden` is computed in the forward pass where
+    the head is frozen, else chunk by chunk once more in the backward pass.
     """
-    with torch.no_grad():
-        chunks = zip(hidden.split(CHUNK_TOKENS), labels.split(CHUNK_TOKENS), strict=True)
-        return torch.cat([F.cross_entropy((h @ head_weight.t()).float(), y, reduction="none") for h, y in chunks])
+    losses: torch.Tensor = _TargetLosses.apply(hidden, head_weight, labels)  # type: ignore[no-untyped-call]
+    return losses
 
 
-def target_loss_sum(hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Sum over tokens of the negative log-likelihood, differentiable in `hidden` only: the head must be frozen.
-
-    Shapes as in `target_losses`. The gradient is computed chunk by chunk in the forward pass, so that memory holds
-    one chunk of logits at a time.
-    """
-    if head_weight.requires_grad:
-        raise ValueError("the fused loss has no gradient for the head's weight")
-    total: torch.Tensor = _TargetLossSum.apply(hidden, head_weight, labels)  # type: ignore[no-untyped-call]
-    return total
-
-
-class _TargetLossSum(torch.autograd.Function):
-    """d loss / d logits = softmax(logits) - onehot(label); d loss / d hidden = that @ head_weight."""
+class _TargetLosses(torch.autograd.Function):
+    """With d = softmax(logits) - onehot(label) for each token: d loss / d hidden = d W, d loss / d W = d^T hidden."""
 
     @staticmethod
     def forward(ctx: Any, hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        wide = torch.promote_types(hidden.dtype, torch.float32)
-        gradient = torch.empty_like(hidden)
-        total = torch.zeros((), dtype=wide)
-        for start in range(0, len(hidden), CHUNK_TOKENS):
-            stop = start + CHUNK_TOKENS
-            chosen = labels[start:stop, None]
-            logits = hidden[start:stop] @ head_weight.t()
-            shifted = (logits - logits.amax(-1, keepdim=True)).to(wide)
-            own = shifted.gather(1, chosen)
-            probabilities = shifted.exp_()
-            normaliser = probabilities.sum(-1, keepdim=True)
-            total += (normaliser.log() - own).sum()
-            probabilities.div_(normaliser).scatter_add_(1, chosen, own.new_full(own.shape, -1.0))
-            torch.mm(probabilities.to(hidden.dtype), head_weight, out=gradient[start:stop])
-        ctx.save_for_backward(gradient)
-        return total
+        keeps_gradient = ctx.needs_input_grad[0] and not ctx.needs_input_grad[1]
+        gradient = torch.empty_like(hidden) if keeps_gradient else None
+        losses = hidden.new_empty(len(hidden), dtype=torch.promote_types(hidden.dtype, torch.float32))
+        for chunk in _chunks(len(hidden)):
+            d_logits, losses[chunk] = _d_logits(hidden[chunk], head_weight, labels[chunk], wanted=keeps_gradient)
+            if gradient is not None and d_logits is not None:
+                torch.mm(d_logits, head_weight, out=gradient[chunk])
+        ctx.keeps_gradient = keeps_gradient
+        ctx.save_for_backward(*((gradient,) if keeps_gradient else (hidden, head_weight, labels)))
+        return losses
 
     @staticmethod
-    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * grads[0].to(gradient.dtype), None, None
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
+        weights = grads[0][:, None]
+        if ctx.keeps_gradient:
+            (gradient,) = ctx.saved_tensors
+            return gradient * weights.to(gradient.dtype), None, None
+        hidden, head_weight, labels = ctx.saved_tensors
+        d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        d_head = torch.zeros_like(head_weight, dtype=grads[0].dtype) if ctx.needs_input_grad[1] else None
+        for chunk in _chunks(len(hidden)):
+            d_logits, _ = _d_logits(hidden[chunk], head_weight, labels[chunk], wanted=True)
+            assert d_logits is not None
+            d_logits.mul_(weights[chunk].to(d_logits.dtype))
+            if d_hidden is not None:
+                torch.mm(d_logits, head_weight, out=d_hidden[chunk])
+            if d_head is not None:
+                d_head += d_logits.t() @ hidden[chunk]
+        return d_hidden, None if d_head is None else d_head.to(head_weight.dtype), None
+
+
+def _chunks(tokens: int) -> list[slice]:
+    return [slice(start, start + CHUNK_TOKENS) for start in range(0, tokens, CHUNK_TOKENS)]
+
+
+def _d_logits(
+    hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch.Tensor, wanted: bool
+) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """(softmax(logits) - onehot(label) in the type of `hidden`, None unless `wanted`; the losses of these tokens)"""
+    chosen = labels[:, None]
+    logits = hidden @ head_weight.t()
+    wide = torch.promote_types(hidden.dtype, torch.float32)
+    shifted = (logits - logits.amax(-1, keepdim=True)).to(wide)
+    own = shifted.gather(1, chosen)
+    probabilities = shifted.exp_()
+    normaliser = probabilities.sum(-1, keepdim=True)
+    losses = (normaliser.log() - own).squeeze(1)
+    if not wanted:
+        return None, losses
+    probabilities.div_(normaliser).scatter_add_(1, chosen, own.new_full(own.shape, -1.0))
+    return probabilities.to(hidden.dtype), losses

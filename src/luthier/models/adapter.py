@@ -1,4 +1,4 @@
-"""Low-rank adapters by PEFT: put on, saved and loaded in PEFT's own format."""
+"""Adapters by PEFT: put on, saved and loaded in PEFT's own format."""
 
 import difflib
 import math
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict
+from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import Linear as LoraLinear
 from safetensors import SafetensorError
 from safetensors.torch import save_file
@@ -26,12 +26,32 @@ _FAST_PISSA = "pissa_niter_16"
 WEIGHTS_NAME = "adapter_model.safetensors"
 
 
-def attach_lora(model: PreTrainedModel, settings: AdapterSection, seed: int) -> Any:
-    """The model with fresh LoRA layers in fp32: a PeftModel whose adapter trains.
+def attach_adapter(model: PreTrainedModel, settings: AdapterSection, seed: int) -> Any:
+    """The model with a fresh adapter in fp32: a PeftModel whose adapter trains. LoRA or IA3.
+
+    Raises ModelError for a model that PEFT refuses, and as `_lora_config` does.
+    """
+    config = _lora_config(model, settings) if settings.method == "lora" else _ia3_config(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            adapted = get_peft_model(model, config, adapter_name=ADAPTER_NAME)
+        except ValueError as error:
+            raise ModelError(f"cannot put an adapter on this model: {error}", where="adapter") from error
+    if settings.init_lora_weights == "pissa":
+        for layer in lora_layers(adapted):
+            for name in LORA_MATRICES:
+                start = getattr(layer, name)[ADAPTER_NAME].weight.detach().clone()
+                layer.register_buffer(f"{name}_start", start, persistent=False)
+    return adapted
+
+
+def _lora_config(model: PreTrainedModel, settings: AdapterSection) -> LoraConfig:
+    """LoRA (Hu et al. 2021) and its variants.
 
     A is random by `seed` and B zero, or, with PiSSA (Meng et al. 2024), both come from the largest singular values of
     each weight, which is left with the rest. rsLoRA: Kalajdzievski 2023. DoRA: Liu et al. 2024.
-    Raises ModelError when a target names no module, with the names that come close, and for a model that PEFT refuses.
+    Raises ModelError when a target names no module, with the names that come close.
     """
     targets: str | list[str] = "all-linear"
     if settings.target_modules != "all-linear":
@@ -39,29 +59,27 @@ def attach_lora(model: PreTrainedModel, settings: AdapterSection, seed: int) -> 
         named = settings.target_modules
         targets = [named] if isinstance(named, str) else list(named)
         _refuse_unknown_targets(model, targets)
-    starts_from_weights = settings.init_lora_weights == "pissa"
-    config = LoraConfig(
+    return LoraConfig(
         r=settings.r,
         lora_alpha=settings.lora_alpha,
         target_modules=targets,
         use_rslora=settings.use_rslora,
         use_dora=settings.use_dora,
-        init_lora_weights=_FAST_PISSA if starts_from_weights else True,
-        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
+        init_lora_weights=_FAST_PISSA if settings.init_lora_weights == "pissa" else True,
+        bias=settings.bias,
+        fan_in_fan_out=_keeps_weights_transposed(model),
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        try:
-            adapted = get_peft_model(model, config, adapter_name=ADAPTER_NAME)
-        except ValueError as error:
-            raise ModelError(f"cannot put an adapter on this model: {error}", where="adapter") from error
-    if starts_from_weights:
-        for layer in lora_layers(adapted):
-            for name in LORA_MATRICES:
-                start = getattr(layer, name)[ADAPTER_NAME].weight.detach().clone()
-                layer.register_buffer(f"{name}_start", start, persistent=False)
-    return adapted
+
+
+def _ia3_config(model: PreTrainedModel) -> IA3Config:
+    """Factors on keys, values and the inner layer of the feed-forward part (Liu et al. 2022), by the names that PEFT
+    knows for the architecture."""
+    return IA3Config(fan_in_fan_out=_keeps_weights_transposed(model), task_type="CAUSAL_LM")
+
+
+def _keeps_weights_transposed(model: PreTrainedModel) -> bool:
+    return any(isinstance(module, Conv1D) for module in model.modules())
 
 
 def save_adapter(model: Any, folder: Path, base_name: str) -> None:
@@ -73,7 +91,7 @@ def save_adapter(model: Any, folder: Path, base_name: str) -> None:
     """
     config = replace(model.peft_config[ADAPTER_NAME], base_model_name_or_path=base_name, inference_mode=True)
     weights = get_peft_model_state_dict(model, adapter_name=ADAPTER_NAME, save_embedding_layers=False)
-    if config.init_lora_weights == _FAST_PISSA:
+    if getattr(config, "init_lora_weights", True) == _FAST_PISSA:
         weights = _relative_to_base(model, weights)
         growth = math.sqrt(2) if config.use_rslora else 2
         config = replace(config, r=2 * config.r, lora_alpha=growth * config.lora_alpha, init_lora_weights=True)
@@ -137,27 +155,11 @@ def lora_layers(model: nn.Module) -> Iterator[Any]:
     return (module for module in model.modules() if isinstance(module, LoraLinear))
 
 
-def linear_shapes(model: PreTrainedModel, target_modules: str | Sequence[str]) -> list[tuple[int, int]]:
-    """(in_features, out_features) of each linear layer that an adapter would be put on, the head left out."""
-    named = dict(_linear_modules(model))
-    if target_modules != "all-linear":
-        wanted = {target_modules} if isinstance(target_modules, str) else set(target_modules)
-        named = {name: module for name, module in named.items() if name.rpartition(".")[2] in wanted}
-    return [_shape(module) for module in named.values()]
-
-
 def _linear_modules(model: PreTrainedModel) -> Iterator[tuple[str, nn.Module]]:
     head = model.get_output_embeddings()
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | Conv1D) and module is not head:
             yield name, module
-
-
-def _shape(module: nn.Module) -> tuple[int, int]:
-    weight = module.weight
-    assert isinstance(weight, torch.Tensor)
-    rows, columns = weight.shape
-    return (rows, columns) if isinstance(module, Conv1D) else (columns, rows)
 
 
 def _refuse_unknown_targets(model: PreTrainedModel, targets: Sequence[str]) -> None:

@@ -112,12 +112,11 @@ def _fused_norm(module: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def _is_plain_norm(module: Any) -> bool:
-    """Whether this is the common form with a frozen weight; the probe finds out if it computes anything else."""
+    """Whether this is the common form; the probe finds out if it computes anything else."""
     return (
         type(module).__name__.endswith("RMSNorm")
         and hasattr(module, "variance_epsilon")
         and isinstance(getattr(module, "weight", None), torch.Tensor)
-        and not module.weight.requires_grad
     )
 
 
@@ -140,8 +139,6 @@ def _unsupported(causal: PreTrainedModel) -> str | None:
     head: Any = causal.get_output_embeddings()
     if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
         return "the model's head is not a linear layer without bias"
-    if head.weight.requires_grad:
-        return "the model's head trains"
     return None
 
 

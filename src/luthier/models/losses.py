@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from transformers import PreTrainedModel
 
 from luthier.core.rows import TokenRow
-from luthier.kernels.loss import target_loss_sum, target_losses
+from luthier.kernels.loss import target_losses
 from luthier.models.batch import FlatBatch
 from luthier.models.fast_path import FAST_ATTENTION, enable_fast_path, keeps_rows_apart
 from luthier.models.loading import plain_attention
@@ -46,7 +46,12 @@ class RowsLoss:
 
     def loss_sum(self, batch: FlatBatch) -> torch.Tensor:
         """Sum of the negative log-likelihood over the batch's target tokens, in nats; differentiable."""
-        return self._fast_sum(batch) if self.fast_path == "on" else self.plain_sum(batch)
+        return self._token_losses(batch).sum()
+
+    def row_sums(self, batch: FlatBatch) -> torch.Tensor:
+        """`loss_sum` of each row, [R]; differentiable."""
+        each = self._token_losses(batch)
+        return each.new_zeros(len(batch.rows)).index_add(0, batch.row_of_target, each)
 
     def plain_sum(self, batch: FlatBatch) -> torch.Tensor:
         """`loss_sum` by the plain path."""
@@ -66,9 +71,7 @@ class RowsLoss:
         return losses
 
     def _token_losses(self, batch: FlatBatch) -> torch.Tensor:
-        if self.fast_path == "on":
-            return target_losses(self._hidden(batch), self._head_weight(), batch.labels)
-        return self._plain_token_losses(batch)
+        return self._fast_token_losses(batch) if self.fast_path == "on" else self._plain_token_losses(batch)
 
     def _plain_token_losses(self, batch: FlatBatch) -> torch.Tensor:
         if self._one_row_at_a_time and len(batch.rows) > 1:
@@ -85,7 +88,10 @@ class RowsLoss:
         return F.cross_entropy(logits.to(wide), batch.labels, reduction="none")
 
     def _fast_sum(self, batch: FlatBatch) -> torch.Tensor:
-        return target_loss_sum(self._hidden(batch), self._head_weight(), batch.labels)
+        return self._fast_token_losses(batch).sum()
+
+    def _fast_token_losses(self, batch: FlatBatch) -> torch.Tensor:
+        return target_losses(self._hidden(batch), self._head_weight(), batch.labels)
 
     def _hidden(self, batch: FlatBatch) -> torch.Tensor:
         """Last hidden states at the positions that predict targets: [N, hidden_size]."""

@@ -8,9 +8,9 @@ from luthier.core.artefacts import BaseModel
 from luthier.core.identity import content_id
 from luthier.core.recipe import Dtype
 from luthier.core.rows import Row, TokenRow
-from luthier.models.adapter import attach_lora
 from luthier.models.cache import ModelCache, default_cache_root
 from luthier.models.loading import load_model, load_tokenizer, resolve_dtype
+from luthier.models.methods import prepare
 from luthier.models.sources import BaseFiles, find_base
 from luthier.models.template import ChatTemplate
 from luthier.pipeline.project import Project
@@ -60,6 +60,6 @@ def register_model(project: Project, files: BaseFiles) -> BaseModel:
     return artefact
 
 
-def with_adapter(project: Project, model: Any) -> Any:
-    """The model with the recipe's adapter, fresh and ready to train."""
-    return attach_lora(model, project.recipe.adapter, project.recipe.training.seed)
+def ready_to_train(project: Project, base: Base) -> Any:
+    """The base model with what the recipe's method trains set to train."""
+    return prepare(base.load(), project.recipe.adapter, project.recipe.training.seed)

@@ -7,7 +7,7 @@ from luthier.core.artefacts import HealthReport
 from luthier.core.identity import content_id
 from luthier.models.adapter import trainable
 from luthier.models.losses import RowsLoss
-from luthier.pipeline.base import open_base, with_adapter
+from luthier.pipeline.base import open_base, ready_to_train
 from luthier.pipeline.prepare import find_dataset, training_rows
 from luthier.pipeline.project import Project
 from luthier.training import Finding, check_health, overall
@@ -37,7 +37,7 @@ def check(project: Project) -> Checked:
         base = open_base(project)
         dataset = find_dataset(project, base)
         rows = training_rows(project, base, dataset)
-        model = with_adapter(project, base.load())
+        model = ready_to_train(project, base)
         findings = check_health(
             RowsLoss(model),
             trainable(model),

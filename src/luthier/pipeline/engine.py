@@ -1,24 +1,29 @@
 """The generation engine over a project's base model and its runs."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from luthier.core.artefacts import Artefact
-from luthier.core.errors import ModelError
 from luthier.core.generation import GenerationEvent, GenerationRequest
 from luthier.core.rows import Message
 from luthier.inference import Engine
+from luthier.models.methods import ADAPTER, load_trained, shares_base
 from luthier.pipeline.base import Base
 from luthier.pipeline.project import Project
-from luthier.pipeline.train import ADAPTER
 
 
 class RunsGenerator:
-    """A `Generator` for the base model and every run made from it; adapters are loaded when first asked for."""
+    """A `Generator` for the base model and every run made from it; runs are loaded when first asked for.
+
+    Adapters share one engine with the base model. A run with weights of its own has its own engine.
+    """
 
     def __init__(self, project: Project, base: Base) -> None:
-        self._project, self._base_id = project, base.artefact.id
-        self._engine = Engine(base.load(), base.tokenizer, base.template, self._base_id)
+        self._project, self._base, self._base_id = project, base, base.artefact.id
+        self._shared = self._engine(base.load(), self._base_id)
+        self._own: dict[str, Engine] = {}
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -26,9 +31,27 @@ class RunsGenerator:
 
     def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[GenerationEvent]:
         """See `Generator.stream`."""
-        for model in {request.model for request in requests} - {self._base_id}:
-            self._engine.add_adapter(model, adapter_folder(self._project, model))
-        return self._engine.stream(requests)
+        by_engine: dict[Engine, list[int]] = {}
+        for index, request in enumerate(requests):
+            by_engine.setdefault(self._engine_for(request.model), []).append(index)
+        for engine, indices in by_engine.items():
+            for event in engine.stream([requests[index] for index in indices]):
+                yield replace(event, index=indices[event.index])
+
+    def _engine_for(self, model: str) -> Engine:
+        if model == self._base_id:
+            return self._shared
+        if model not in self._own:
+            folder = run_folder(self._project, model)
+            if shares_base(folder):
+                self._shared.add_adapter(model, folder / ADAPTER)
+                return self._shared
+            self._own[model] = self._engine(load_trained(folder, self._base.load, self._base.dtype), model)
+        return self._own[model]
+
+    def _engine(self, model: Any, name: str) -> Engine:
+        causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+        return Engine(causal, self._base.tokenizer, self._base.template, name)
 
 
 def runs_of(project: Project, base: str) -> list[Artefact]:
@@ -37,14 +60,11 @@ def runs_of(project: Project, base: str) -> list[Artefact]:
     return [entry.artefact for entry in entries if entry.artefact.summary.get("base") == base]
 
 
-def adapter_folder(project: Project, run: str) -> Path:
-    """Where a run's adapter lies. Raises ModelError when its files are gone."""
+def run_folder(project: Project, run: str) -> Path:
+    """Where a run's files lie."""
     path = project.registry.get(run, "run").path
     assert path is not None
-    folder = project.workspace.root / path / ADAPTER
-    if not folder.is_dir():
-        raise ModelError("the adapter's files are gone", where=str(folder), allowed="train again: luthier train")
-    return folder
+    return project.workspace.root / path
 
 
 def conversation(system: str, *turns: Message) -> tuple[Message, ...]:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from luthier.core.artefacts import Artefact, BaseModel, Evaluation, Run
 from luthier.core.errors import EvaluationError
@@ -22,10 +21,10 @@ from luthier.evaluation import (
     render_report,
     score_answers,
 )
-from luthier.models.adapter import load_adapter
 from luthier.models.losses import RowsLoss
+from luthier.models.methods import load_trained
 from luthier.pipeline.base import Base, open_base
-from luthier.pipeline.engine import RunsGenerator, adapter_folder, conversation
+from luthier.pipeline.engine import RunsGenerator, conversation, run_folder
 from luthier.pipeline.prepare import dataset_rows
 from luthier.pipeline.project import Project
 from luthier.pipeline.release import replaced_by
@@ -120,10 +119,8 @@ def _held_out(project: Project, base: Base, candidate: Artefact, reference: Arte
 
 def _losses(project: Project, base: Base, model: str, splits: dict[str, list[TokenRow]]) -> dict[str, list[RowLoss]]:
     project.reporter.say(f"measuring the loss of {model}")
-    loaded: Any = base.load()
-    if model != base.artefact.id:
-        loaded = load_adapter(loaded, adapter_folder(project, model))
-    loss = RowsLoss(loaded)
+    is_base = model == base.artefact.id
+    loss = RowsLoss(base.load() if is_base else load_trained(run_folder(project, model), base.load, base.dtype))
     return {
         split: [RowLoss(row.row_id, row.loss_sum, row.target_tokens) for row in loss.row_losses(rows)]
         for split, rows in splits.items()

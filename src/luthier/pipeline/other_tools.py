@@ -76,8 +76,10 @@ FIELDS: Mapping[Tool, Mapping[str, str]] = {
     },
 }
 """Fields that mean the same under another name."""
+_LORA_FIELDS = frozenset(
+    f"adapter.{name}" for name in ("r", "lora_alpha", "target_modules", "use_rslora", "use_dora", "init_lora_weights")
+)
 SAME_HERE: Mapping[str, Sequence[object]] = {
-    "finetuning_type": ("lora",),
     "adapter": ("lora",),
     "use_peft": (True,),
     "lora_dropout": (0, 0.0),
@@ -294,6 +296,19 @@ def _pissa(read: ReadConfig, config: Config, _: _Places) -> None:
         read.leave_out(name, config[name])
 
 
+def _method(read: ReadConfig, config: Config, _: _Places) -> None:
+    value = config["finetuning_type"]
+    if value in ("lora", "full"):
+        read.fields["adapter.method"] = value
+        return
+    layers = config.get("freeze_trainable_layers", 2)
+    if value != "freeze" or not isinstance(layers, int) or layers == 0:
+        read.leave_out("finetuning_type", value)
+        return
+    read.fields["adapter.method"] = "freeze"
+    read.fields["adapter.last_layers" if layers > 0 else "adapter.first_layers"] = abs(layers)
+
+
 def _axolotl_datasets(read: ReadConfig, config: Config, places: _Places) -> None:
     for dataset in _mappings(config["datasets"]):
         source = _source_of(dataset, places)
@@ -396,7 +411,10 @@ def _settle(read: ReadConfig, config: Config) -> None:
     """What the tools do unless told otherwise, where that differs from what is done here."""
     switch = {"axolotl": "adapter", "TRL": "use_peft"}.get(read.tool)
     if switch and not config.get(switch):
-        read.leave_out(switch, config.get(switch), "all weights train there; here an adapter does")
+        read.fields["adapter.method"] = "full"
+    if read.fields.get("adapter.method", "lora") != "lora":
+        for name in _LORA_FIELDS & read.fields.keys():
+            del read.fields[name]
     read.fields.setdefault("training.packing", False)
     if read.tool == "LLaMA-Factory" and "adapter.r" in read.fields:
         read.fields.setdefault("adapter.lora_alpha", 2 * int(str(read.fields["adapter.r"])))
@@ -420,7 +438,11 @@ _COMMON: Mapping[str, _Handler] = {
     "init_lora_weights": _pissa,
 }
 _SPECIAL: Mapping[Tool, Mapping[str, _Handler]] = {
-    "LLaMA-Factory": {"dataset": _factory_datasets},
+    "LLaMA-Factory": {
+        "dataset": _factory_datasets,
+        "finetuning_type": _method,
+        "freeze_trainable_layers": _nothing,
+    },
     "axolotl": {"datasets": _axolotl_datasets},
     "TRL": {"dataset_name": _trl_datasets, "datasets": _trl_datasets, "dataset_train_split": _nothing},
 }

@@ -12,10 +12,10 @@ import torch
 from luthier.core.artefacts import Plan
 from luthier.core.identity import content_id
 from luthier.core.rows import TokenRow
-from luthier.models.adapter import linear_shapes, trainable
+from luthier.models.adapter import trainable
 from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss
-from luthier.pipeline.base import open_base, with_adapter
+from luthier.pipeline.base import open_base, ready_to_train
 from luthier.pipeline.prepare import dataset_rows, find_dataset, training_rows
 from luthier.pipeline.project import Project
 from luthier.planning import (
@@ -25,7 +25,6 @@ from luthier.planning import (
     Schedule,
     TrainingSetup,
     estimate,
-    lora_parameters,
     measured_speed,
 )
 from luthier.training import Schedule as StepSchedule
@@ -55,17 +54,14 @@ def plan(project: Project) -> Planned:
         dataset = find_dataset(project, base)
         rows = training_rows(project, base, dataset)
         validation = base.tokens(dataset_rows(project, dataset, "validation"))
-        model = base.load()
-        shape = _shape(model)
-        adapter = recipe.adapter
-        shapes = linear_shapes(model, adapter.target_modules)
-        adapter_parameters = lora_parameters(shapes, adapter.r, use_dora=adapter.use_dora)
+        shape = _shape(base.load())
+        model = ready_to_train(project, base)
         steps = StepSchedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length))
         largest = max((batch for step in steps.steps for batch in step), key=_tokens)
         setup = TrainingSetup(
             dtype=base.dtype,
-            r=adapter.r,
-            adapter_parameters=adapter_parameters,
+            r=recipe.adapter.r if recipe.adapter.method == "lora" else 0,
+            trained_parameters=sum(parameter.numel() for parameter in trainable(model).values()),
             tokens_per_forward=_tokens(largest),
             logit_tokens=sum(row.target_tokens for row in largest),
             rows=len(rows),
@@ -78,7 +74,7 @@ def plan(project: Project) -> Planned:
             validation_tokens=_tokens(validation),
             eval_steps=recipe.training.eval_steps,
         )
-        speed = measured_speed(_probe(project, with_adapter(project, model), steps))
+        speed = measured_speed(_probe(project, model, steps))
         figures = estimate(shape, setup, schedule, speed, Machine(available, recipe.planning.price_per_hour))
         content = {**figures.to_json(), "tokens_per_second": speed.to_json()}
         identity = content_id("plan", [dataset.id, base.artefact.id, content])
@@ -86,7 +82,7 @@ def plan(project: Project) -> Planned:
     return Planned(identity, figures, time.monotonic() - begin)
 
 
-def _probe(project: Project, model: Any, steps: StepSchedule) -> list[float]:
+def _probe(project: Project, model: Any, steps: StepSchedule[TokenRow]) -> list[float]:
     """Tokens per second of single optimiser steps as training will run them, weights unchanged."""
     loss = RowsLoss(model)
     parameters = list(trainable(model).values())

@@ -10,22 +10,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from luthier.core.artefacts import Dataset, Run
 from luthier.core.errors import TrainingError
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id, file_digest
-from luthier.models.adapter import learning_rate_ratios, save_adapter, trainable
+from luthier.core.rows import TokenRow
+from luthier.models.adapter import learning_rate_ratios, trainable
 from luthier.models.losses import RowsLoss
-from luthier.pipeline.base import Base, open_base, with_adapter
+from luthier.models.methods import save_trained
+from luthier.pipeline.base import Base, open_base, ready_to_train
 from luthier.pipeline.prepare import dataset_rows, find_dataset, training_rows
 from luthier.pipeline.project import Project
 from luthier.registry import capture
-from luthier.training import Checkpoint, Schedule, Training, TrainingState, fit, pack_capacity, unmoved
+from luthier.training import (
+    CausalObjective,
+    Checkpoint,
+    MasterWeights,
+    Schedule,
+    Training,
+    TrainingState,
+    fingerprints,
+    fit,
+    pack_capacity,
+)
 
-ADAPTER = "adapter"
+TRAINED = "trained"
 INPUTS = "inputs.json"
 
 
@@ -42,7 +53,7 @@ class Trained:
 
 
 def train(project: Project, resume: bool = False) -> Trained:
-    """Train the recipe's adapter on its dataset.
+    """Train the recipe's base model on its dataset, by the recipe's method.
 
     An interrupted training stays in `.luthier/runs/NAME.partial`. `resume` goes on from its last checkpoint and is
     refused where base model, dataset or recipe differ; without it the interrupted one is put aside and gets collected
@@ -58,7 +69,7 @@ def train(project: Project, resume: bool = False) -> Trained:
         if resume and not checkpoint.path.is_file():
             raise TrainingError(f"there is nothing to resume: {_why_not(partial.parent, inputs)}")
         training, model = _set_up(project, base, dataset)
-        start = {name: parameter.detach().clone() for name, parameter in training.parameters.items()}
+        start = fingerprints(training.parameters)
         if resume:
             project.reporter.say(f"going on from step {checkpoint.done_steps()} of {len(training.schedule.steps)}")
         else:
@@ -75,9 +86,10 @@ def train(project: Project, resume: bool = False) -> Trained:
             raise
 
 
-def _refuse_unmoved(start: Mapping[str, torch.Tensor], training: Training) -> int:
+def _refuse_unmoved(start: Mapping[str, bytes], training: Training[Any]) -> int:
     """How many of the parameters that train are as they were. Raises TrainingError where all of them are."""
-    stayed = len(unmoved(start, training.parameters))
+    now = fingerprints(training.parameters)
+    stayed = sum(now[name] == before for name, before in start.items())
     if stayed == len(training.parameters):
         raise TrainingError(
             "no weight has changed: nothing was learnt",
@@ -86,22 +98,26 @@ def _refuse_unmoved(start: Mapping[str, torch.Tensor], training: Training) -> in
     return stayed
 
 
-def _set_up(project: Project, base: Base, dataset: Dataset) -> tuple[Training, Any]:
-    """Everything that the loop needs, and the model with its adapter."""
+def _set_up(project: Project, base: Base, dataset: Dataset) -> tuple[Training[TokenRow], Any]:
+    """Everything that the loop needs, and the model."""
     recipe = project.recipe
     rows = training_rows(project, base, dataset)
-    model = with_adapter(project, base.load())
-    loss = RowsLoss(model)
+    model = ready_to_train(project, base)
+    objective = CausalObjective(RowsLoss(model))
     schedule = Schedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length))
+    weights = MasterWeights(trainable(model))
+    trained, all_weights = (
+        sum(parameter.numel() for parameter in parameters)
+        for parameters in (weights.parameters.values(), model.parameters())
+    )
     project.reporter.say(
         f"{len(rows)} rows, {len(schedule.steps)} steps in {recipe.training.num_train_epochs} epochs, "
-        f"{sum(parameter.numel() for parameter in trainable(model).values()):,} weights train, "
-        f"{base.dtype}, fast path {loss.fast_path}"
+        f"{recipe.adapter.method}: {trained:,} of {all_weights:,} weights train, "
+        f"{base.dtype}, fast path {objective.fast_path}"
     )
     validation = base.tokens(dataset_rows(project, dataset, "validation"))
-    parameters = trainable(model)
-    ratios = learning_rate_ratios(parameters, recipe.training.loraplus_lr_ratio)
-    return Training(loss, parameters, schedule, validation, recipe.training, ratios), model
+    ratios = learning_rate_ratios(weights.parameters, recipe.training.loraplus_lr_ratio)
+    return Training(objective, weights, schedule, validation, recipe.training, ratios), model
 
 
 def _inputs(project: Project, base: Base, dataset: Dataset) -> dict[str, object]:
@@ -137,7 +153,7 @@ def _why_not(runs: Path, inputs: Mapping[str, object]) -> str:
     return "no training was interrupted"
 
 
-def _tell(project: Project, schedule: Schedule, state: TrainingState) -> None:
+def _tell(project: Project, schedule: Schedule[Any], state: TrainingState) -> None:
     total = len(schedule.steps)
     left = (schedule.tokens - state.tokens) / state.tokens_per_second
     loss = state.train_curve[-1]["loss"] if state.train_curve else float("nan")
@@ -149,12 +165,12 @@ def _tell(project: Project, schedule: Schedule, state: TrainingState) -> None:
     project.reporter.progress("training", total if state.stopped_early else state.step, total, detail)
 
 
-def _figures(training: Training, state: TrainingState, seconds: float) -> dict[str, object]:
+def _figures(training: Training[Any], state: TrainingState, seconds: float) -> dict[str, object]:
     """What `train --json` prints, beside the run. `train_loss` is the mean over the last epoch."""
     last_epoch = [point["loss"] for point in state.train_curve[-training.schedule.steps_per_epoch :]]
     kept_best = training.settings.load_best_model_at_end
     last = state.validation_curve[-1]["loss"] if state.validation_curve else None
-    state_of_path, _, reason = training.loss.fast_path.partition(": ")
+    state_of_path, _, reason = training.objective.fast_path.partition(": ")
     return {
         "rows": len({row.id for step in training.schedule.steps for batch in step for row in batch}),
         "steps": state.step,
@@ -185,12 +201,13 @@ def _finish(
 ) -> Trained:
     """Write the run's folder, register it, and remove the folder of the training in progress."""
     base, dataset = parents
-    save_adapter(model, partial / ADAPTER, base.files.name)
+    shutil.rmtree(partial / TRAINED, ignore_errors=True)
+    save_trained(model, partial / TRAINED, base.files.name, base.tokenizer)
     inputs = json.loads((partial / INPUTS).read_text(encoding="utf-8"))
-    run = content_id("run", [inputs, file_digest([partial / ADAPTER / "adapter_model.safetensors"])])
+    run = content_id("run", [inputs, file_digest(sorted((partial / TRAINED).rglob("*.safetensors")))])
     target = project.workspace.folder("run", run)
     with atomic_directory(target) as folder:
-        shutil.copytree(partial / ADAPTER, folder / ADAPTER)
+        shutil.copytree(partial / TRAINED, folder, dirs_exist_ok=True)
         curves = {"train": state.train_curve, "validation": state.validation_curve, "gradients": state.gradient_curve}
         (folder / "curves.json").write_text(json.dumps(curves, indent=1), encoding="utf-8")
         (folder / "run.json").write_text(json.dumps({"run": run, **figures}, indent=1), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from luthier.planning.duration import Range, Schedule, measured_speed, training_cost, training_seconds
 from luthier.planning.estimate import Machine, PlanFigures, TrainingSetup, estimate
-from luthier.planning.memory import MemoryEstimate, ModelShape, estimate_memory, lora_parameters
+from luthier.planning.memory import MemoryEstimate, ModelShape, estimate_memory
 from luthier.planning.sufficiency import DataNeed, forecast_data
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "estimate",
     "estimate_memory",
     "forecast_data",
-    "lora_parameters",
     "measured_speed",
     "training_cost",
     "training_seconds",

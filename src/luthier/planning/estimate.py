@@ -21,7 +21,7 @@ class TrainingSetup:
 
     dtype: Dtype
     r: int
-    adapter_parameters: int
+    trained_parameters: int
     tokens_per_forward: int
     logit_tokens: int
     rows: int
@@ -61,7 +61,7 @@ def estimate(
 ) -> PlanFigures:
     """Everything that a plan says, from sizes and a speed that a short probe of the training loop measured."""
     memory = estimate_memory(
-        shape, setup.dtype, setup.r, setup.adapter_parameters, setup.tokens_per_forward, setup.logit_tokens
+        shape, setup.dtype, setup.r, setup.trained_parameters, setup.tokens_per_forward, setup.logit_tokens
     )
     seconds = training_seconds(schedule, tokens_per_second)
     return PlanFigures(

@@ -5,7 +5,6 @@ with `torch.autograd.graph.saved_tensors_hooks` over five shapes (the fit is exa
 no activation checkpointing, attention without a stored score matrix.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from luthier.core.recipe import Dtype
@@ -45,32 +44,23 @@ class MemoryEstimate:
     """Bytes at the peak, by what holds them. Activations and logits grow with the tokens of a forward pass."""
 
     weights: int
-    adapter: int
+    trained: int
     activations: int
     logits: int
     runtime: int = RUNTIME_BYTES
 
     @property
     def total(self) -> int:
-        return self.weights + self.adapter + self.activations + self.logits + self.runtime
+        return self.weights + self.trained + self.activations + self.logits + self.runtime
 
     def to_json(self) -> dict[str, int]:
         return {
             "weights": self.weights,
-            "adapter": self.adapter,
+            "trained": self.trained,
             "activations": self.activations,
             "logits": self.logits,
             "runtime": self.runtime,
         }
-
-
-def lora_parameters(linears: Iterable[tuple[int, int]], r: int, *, use_dora: bool = False) -> int:
-    """Trained parameters of LoRA on linear modules given as (in_features, out_features): r (in + out) each, and with
-    DoRA one more for each output.
-
-    Source: Hu et al. 2021, LoRA: the update of a weight [out, in] is B A with A [r, in] and B [out, r].
-    """
-    return sum(r * (in_features + out_features) + use_dora * out_features for in_features, out_features in linears)
 
 
 def activation_bytes_per_token(shape: ModelShape, dtype: Dtype, r: int) -> int:
@@ -85,7 +75,7 @@ def activation_bytes_per_token(shape: ModelShape, dtype: Dtype, r: int) -> int:
 
 
 def estimate_memory(
-    shape: ModelShape, dtype: Dtype, r: int, adapter_parameters: int, tokens: int, logit_tokens: int
+    shape: ModelShape, dtype: Dtype, r: int, trained_parameters: int, tokens: int, logit_tokens: int
 ) -> MemoryEstimate:
     """Peak memory in bytes.
 
@@ -94,7 +84,7 @@ def estimate_memory(
     """
     return MemoryEstimate(
         weights=shape.parameters * BYTES[dtype],
-        adapter=adapter_parameters * TRAINABLE_BYTES,
+        trained=trained_parameters * TRAINABLE_BYTES,
         activations=int(FRAGMENTATION * tokens * activation_bytes_per_token(shape, dtype, r)),
         logits=int(FRAGMENTATION * logit_tokens * shape.vocab_size * LOGIT_BYTES),
     )

@@ -1,20 +1,25 @@
 """Packing, the loop, checkpoints, and the check that a model can learn."""
 
 from luthier.training.checkpoint import Checkpoint
-from luthier.training.health import Finding, check_health, overall, unmoved
+from luthier.training.health import Finding, check_health, fingerprints, overall
 from luthier.training.loop import Training, fit
+from luthier.training.master import MasterWeights
+from luthier.training.objective import CausalObjective, Objective
 from luthier.training.schedule import Schedule, pack_capacity
 from luthier.training.state import TrainingState
 
 __all__ = [
+    "CausalObjective",
     "Checkpoint",
     "Finding",
+    "MasterWeights",
+    "Objective",
     "Schedule",
     "Training",
     "TrainingState",
     "check_health",
+    "fingerprints",
     "fit",
     "overall",
     "pack_capacity",
-    "unmoved",
 ]

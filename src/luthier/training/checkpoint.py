@@ -1,7 +1,10 @@
-"""The state of a training in one file, replaced whole, so that a killed training goes on where it was."""
+"""The state of a training in files that are replaced whole, so that a killed training goes on where it was."""
 
 import json
-from collections.abc import Mapping
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,61 +19,106 @@ from luthier.core.files import atomic_path
 from luthier.training.state import TrainingState
 
 FILE_NAME = "checkpoint.safetensors"
-MOMENTS = ("exp_avg", "exp_avg_sq")
+WEIGHT = "weight/"
 
 
 class Checkpoint:
-    """Where the state is kept: weights, the best weights so far, optimiser moments, counters and curves."""
+    """Where a training is kept: weights, the optimiser's tensors, counters and curves in one file; in others the best
+    weights so far, and the state before the last validation that was no part of a spike.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / FILE_NAME
+        self._best, self._good = folder / "best.safetensors", folder / "good.safetensors"
 
     def save(
-        self,
-        state: TrainingState,
-        parameters: Mapping[str, nn.Parameter],
-        best: Mapping[str, torch.Tensor],
-        optimizer: torch.optim.AdamW,
+        self, state: TrainingState, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
     ) -> None:
         """Write everything beside the old file, then put it in its place. Raises WorkspaceError for a full disk."""
-        tensors = {f"weight/{name}": parameter.detach() for name, parameter in parameters.items()}
-        tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
+        tensors = _weights(parameters)
         for name, parameter in parameters.items():
-            if moments := optimizer.state.get(parameter):
-                tensors |= {f"{moment}/{name}": moments[moment] for moment in MOMENTS}
-                tensors[f"step/{name}"] = moments["step"]
-        try:
-            with atomic_path(self.path) as partial:
-                save_file(tensors, partial, metadata={"state": json.dumps(asdict(state))})
-        except SafetensorError as error:
-            raise WorkspaceError(f"cannot write: {error}", where=str(self.path)) from error
+            for key, value in optimizer.state.get(parameter, {}).items():
+                tensors[f"{key}/{name}"] = value
+        _write(self.path, tensors, {"state": json.dumps(asdict(state))})
 
     def done_steps(self) -> int:
         """How many optimiser steps the saved state has behind it. Raises TrainingError for a damaged file."""
-        return self._read()[0].step
+        with _opened(self.path) as file:
+            return _state(file).step
 
-    def load(
-        self, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.AdamW
-    ) -> tuple[TrainingState, dict[str, torch.Tensor]]:
-        """Put weights and moments back; the state and the best weights. Raises TrainingError when they do not fit."""
-        state, tensors = self._read()
-        saved = {
-            name.removeprefix("weight/"): tensor.shape for name, tensor in tensors.items() if name.startswith("weight/")
-        }
-        if saved != {name: parameter.shape for name, parameter in parameters.items()}:
-            raise TrainingError("the checkpoint trains other weights than this recipe", where=str(self.path))
-        for name, parameter in parameters.items():
-            parameter.data.copy_(tensors[f"weight/{name}"])
-            if f"step/{name}" in tensors:
-                moments: dict[str, Any] = {moment: tensors[f"{moment}/{name}"] for moment in MOMENTS}
-                optimizer.state[parameter] = moments | {"step": tensors[f"step/{name}"]}
-        best = {name.removeprefix("best/"): tensor for name, tensor in tensors.items() if name.startswith("best/")}
-        return state, best
+    def load(self, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> TrainingState:
+        """Put weights and the optimiser's tensors back; the state. Raises TrainingError when they do not fit."""
+        with _opened(self.path) as file:
+            state = _state(file)
+            _restore(file, self.path, parameters, optimizer)
+        return state
 
-    def _read(self) -> tuple[TrainingState, dict[str, torch.Tensor]]:
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                state = TrainingState(**json.loads(file.metadata()["state"]))
-                return state, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
-        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise TrainingError(f"cannot read the checkpoint: {error}", where=str(self.path)) from error
+    def save_best(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        """Keep these weights as the best. Raises WorkspaceError for a full disk."""
+        _write(self._best, _weights(parameters), {})
+
+    def load_best(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        """Put the best weights into the parameters. Raises TrainingError for a damaged file."""
+        with _opened(self._best) as file:
+            _restore(file, self._best, parameters, None)
+
+    def keep_good(self) -> None:
+        """Keep the state that was saved last as one to go back to. Raises WorkspaceError for a full disk."""
+        with atomic_path(self._good) as partial:
+            partial.unlink()
+            try:
+                os.link(self.path, partial)
+            except OSError:  # no links in this file system
+                shutil.copyfile(self.path, partial)
+
+    def load_good(self, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+        """Put the weights and the optimiser's tensors of the good state back."""
+        with _opened(self._good) as file:
+            _restore(file, self._good, parameters, optimizer)
+
+
+def _weights(parameters: Mapping[str, nn.Parameter]) -> dict[str, torch.Tensor]:
+    return {f"{WEIGHT}{name}": parameter.detach() for name, parameter in parameters.items()}
+
+
+def _write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> None:
+    try:
+        with atomic_path(path) as partial:
+            save_file(dict(tensors), partial, metadata=metadata)
+    except SafetensorError as error:
+        raise WorkspaceError(f"cannot write: {error}", where=str(path)) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"cannot read the checkpoint: {error}", where=str(path)) from error
+
+
+def _state(file: Any) -> TrainingState:
+    return TrainingState(**json.loads(file.metadata()["state"]))
+
+
+def _restore(
+    file: Any, path: Path, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer | None
+) -> None:
+    """Copy a file's tensors into the parameters and, where there is one, the optimiser. All of it fits, or none of it
+    is copied."""
+    names = file.keys()
+    saved = {
+        name.removeprefix(WEIGHT): tuple(file.get_slice(name).get_shape()) for name in names if name.startswith(WEIGHT)
+    }
+    if saved != {name: tuple(parameter.shape) for name, parameter in parameters.items()}:
+        raise TrainingError("the checkpoint trains other weights than this recipe", where=str(path))
+    for name, parameter in parameters.items():
+        parameter.data.copy_(file.get_tensor(f"{WEIGHT}{name}"))
+    if optimizer is None:
+        return
+    optimizer.state.clear()
+    for name in names:
+        key, _, of = name.partition("/")
+        if f"{key}/" != WEIGHT:
+            optimizer.state[parameters[of]][key] = file.get_tensor(name)

@@ -4,21 +4,21 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic
 
 import torch
 from torch import nn
 
 from luthier.core.errors import TrainingError
 from luthier.core.recipe import TrainingSection
-from luthier.core.rows import TokenRow
 from luthier.kernels.allocator import release_free_pages
-from luthier.models.batch import FlatBatch
-from luthier.models.losses import RowsLoss
 from luthier.training.checkpoint import Checkpoint
 from luthier.training.gradients import norms_by_layer
 from luthier.training.interrupts import interrupts_held_back
+from luthier.training.master import MasterWeights
+from luthier.training.objective import E, Objective
 from luthier.training.schedule import Schedule, Step
-from luthier.training.spikes import WINDOW, LastGood, is_spike
+from luthier.training.spikes import WINDOW, is_spike
 from luthier.training.state import TrainingState
 
 ADAM_BETAS = (0.9, 0.99)
@@ -32,53 +32,61 @@ OnStep = Callable[[TrainingState], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class Training(Generic[E]):
     """What a training is made of, all of it decided beforehand."""
 
-    loss: RowsLoss
-    parameters: Mapping[str, nn.Parameter]
-    schedule: Schedule
-    validation_rows: Sequence[TokenRow]
+    objective: Objective[E]
+    weights: MasterWeights
+    schedule: Schedule[E]
+    validation_examples: Sequence[E]
     settings: TrainingSection
     learning_rate_ratios: Mapping[str, float] = field(default_factory=dict)
     """By parameter: how many times the schedule's learning rate it gets, where that is not once."""
 
+    @property
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        """What the optimiser changes, by name."""
+        return self.weights.parameters
 
-def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnStep) -> TrainingState:
+
+def fit(training: Training[E], checkpoint: Checkpoint, resume: bool, on_step: OnStep) -> TrainingState:
     """Train, and leave the weights of the best validation loss (or the last, as the settings say) in the parameters.
 
     A checkpoint is written at the start, every `save_seconds`, before every validation and when interrupted.
     """
     settings, schedule = training.settings, training.schedule
     optimizer = _optimizer(training)
-    state, best = TrainingState(), _copy(training.parameters)
     if resume:
-        state, best = checkpoint.load(training.parameters, optimizer)
-
-    good = LastGood(training.parameters, optimizer)
+        state = checkpoint.load(training.parameters, optimizer)
+        training.weights.publish()
+    else:
+        state = TrainingState()
+        checkpoint.save(state, training.parameters, optimizer)
+        checkpoint.save_best(training.parameters)
+        checkpoint.keep_good()
 
     def save() -> float:
-        checkpoint.save(state, training.parameters, best, optimizer)
+        checkpoint.save(state, training.parameters, optimizer)
         return time.monotonic()
 
-    saved = save()
+    saved = time.monotonic()
     try:
         while not _is_finished(state, training):
             if not _validation_is_due(state, training):  # it is after a resume, where training was killed in it
                 begin = time.monotonic()
                 _set_learning_rate(optimizer, schedule.learning_rate_at(state.step))
-                _step(training, optimizer, schedule.steps[state.step], state, good)
+                _step(training, optimizer, schedule.steps[state.step], state, checkpoint)
                 if state.step % RELEASE_STEPS == 0:
                     release_free_pages()
                 state.loop_seconds += time.monotonic() - begin
             if _validation_is_due(state, training):
                 saved = save()
-                loss = _validation_loss(training)
+                figures = training.objective.validation(training.validation_examples)
                 with interrupts_held_back():
-                    if _note_validation(state, loss, settings.early_stopping_patience):
-                        best = _copy(training.parameters)
+                    if _note_validation(state, figures, settings.early_stopping_patience):
+                        checkpoint.save_best(training.parameters)
                     if state.spikes_in_a_row == 0:
-                        good.keep()
+                        checkpoint.keep_good()
             if time.monotonic() - saved > settings.save_seconds:
                 saved = save()
             on_step(state)
@@ -86,11 +94,12 @@ def fit(training: Training, checkpoint: Checkpoint, resume: bool, on_step: OnSte
         save()
         raise
     if settings.load_best_model_at_end:
-        _restore(training.parameters, best)
+        checkpoint.load_best(training.parameters)
+        training.weights.publish()
     return state
 
 
-def _optimizer(training: Training) -> torch.optim.AdamW:
+def _optimizer(training: Training[E]) -> torch.optim.AdamW:
     """AdamW with a group of parameters for each learning rate."""
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in training.parameters.items():
@@ -100,15 +109,19 @@ def _optimizer(training: Training) -> torch.optim.AdamW:
 
 
 def _step(
-    training: Training, optimizer: torch.optim.AdamW, batches: Step, state: TrainingState, good: LastGood
+    training: Training[E],
+    optimizer: torch.optim.Optimizer,
+    batches: Step[E],
+    state: TrainingState,
+    checkpoint: Checkpoint,
 ) -> None:
-    """One optimiser step; the loss is the mean over all target tokens of all its micro-batches."""
+    """One optimiser step; the loss is the mean over what the objective weighs in all micro-batches together."""
     optimizer.zero_grad(set_to_none=True)
-    flat = [FlatBatch.of(rows) for rows in batches]
-    target_tokens = sum(batch.target_tokens for batch in flat)
+    examples = [example for batch in batches for example in batch]
+    weight = training.objective.weight(examples)
     total = 0.0
-    for batch in flat:
-        loss = training.loss.loss_sum(batch) / target_tokens
+    for batch in batches:
+        loss = training.objective.loss_sum(batch) / weight
         loss.backward()
         total += loss.item()
     if _ends_with_validation(state.step + 1, training):
@@ -118,16 +131,19 @@ def _step(
         if not (math.isfinite(norm) and math.isfinite(total)):
             _count_skipped(state)
         elif is_spike([point["loss"] for point in state.train_curve[-WINDOW:]], total):
-            _count_spike(state, good)
+            if _count_spike(state):
+                checkpoint.load_good(training.parameters, optimizer)
+                training.weights.publish()
         else:
             optimizer.step()
+            training.weights.publish()
             state.spikes_in_a_row = 0
             point = {"step": state.step + 1, "loss": total, "gradient_norm": norm}
             rate = training.schedule.learning_rate_at(state.step)
             state.train_curve.append(point | {"learning_rate": rate})
         state.step += 1
-        state.tokens += sum(batch.tokens for batch in flat)
-        state.target_tokens += target_tokens
+        state.tokens += sum(map(len, examples))
+        state.target_tokens += sum(example.target_tokens for example in examples)
 
 
 def _count_skipped(state: TrainingState) -> None:
@@ -142,52 +158,46 @@ def _count_skipped(state: TrainingState) -> None:
         )
 
 
-def _count_spike(state: TrainingState, good: LastGood) -> None:
+def _count_spike(state: TrainingState) -> bool:
     """A step whose loss is a spike changes no weight: its rows may be to blame. If the next one is a spike as well, the
-    weights are, and those of the last validation come back (after a resume, those that it began with)."""
+    weights are: whether those of the last validation have to come back."""
     state.spiked_steps += 1
     state.spikes_in_a_row += 1
     if state.spikes_in_a_row < 2:
-        return
+        return False
     if state.rollbacks == MOST_ROLLBACKS:
         raise TrainingError(
             f"the loss spiked again after {MOST_ROLLBACKS} returns to earlier weights",
             where=f"step {state.step + 1}",
             allowed="lower training.learning_rate, or look for rows unlike all others",
         )
-    good.restore()
     state.rollbacks += 1
     state.spikes_in_a_row = 0
+    return True
 
 
-def _is_finished(state: TrainingState, training: Training) -> bool:
+def _is_finished(state: TrainingState, training: Training[E]) -> bool:
     last = state.step == len(training.schedule.steps) and not _validation_is_due(state, training)
     return last or state.stopped_early
 
 
-def _validation_is_due(state: TrainingState, training: Training) -> bool:
+def _validation_is_due(state: TrainingState, training: Training[E]) -> bool:
     """Whether this step ends with a validation that has not been made yet."""
     return state.validated_step < state.step and _ends_with_validation(state.step, training)
 
 
-def _ends_with_validation(step: int, training: Training) -> bool:
+def _ends_with_validation(step: int, training: Training[E]) -> bool:
     return step == len(training.schedule.steps) or step % training.settings.eval_steps == 0
 
 
-def _validation_loss(training: Training) -> float | None:
-    """Mean loss per target token of the validation rows, None where there is no target."""
-    losses = training.loss.row_losses(training.validation_rows)
-    target_tokens = sum(row.target_tokens for row in losses)
-    return sum(row.loss_sum for row in losses) / target_tokens if target_tokens else None
-
-
-def _note_validation(state: TrainingState, loss: float | None, patience: int | None) -> bool:
+def _note_validation(state: TrainingState, figures: Mapping[str, float] | None, patience: int | None) -> bool:
     """Enter a validation into the state; whether it is the best so far. Where none can be made, the last one is."""
     state.validated_step = state.step
-    if loss is None:
+    if figures is None:
         state.best_step = state.step
         return True
-    state.validation_curve.append({"step": state.step, "loss": loss})
+    loss = figures["loss"]
+    state.validation_curve.append({"step": state.step, **figures})
     if math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss):
         state.best_loss, state.best_step, state.validations_since_best = loss, state.step, 0
         return True
@@ -196,15 +206,6 @@ def _note_validation(state: TrainingState, loss: float | None, patience: int | N
     return False
 
 
-def _set_learning_rate(optimizer: torch.optim.AdamW, learning_rate: float) -> None:
+def _set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate * group["ratio"]
-
-
-def _copy(parameters: Mapping[str, nn.Parameter]) -> dict[str, torch.Tensor]:
-    return {name: parameter.detach().clone() for name, parameter in parameters.items()}
-
-
-def _restore(parameters: Mapping[str, nn.Parameter], tensors: Mapping[str, torch.Tensor]) -> None:
-    for name, parameter in parameters.items():
-        parameter.data.copy_(tensors[name])

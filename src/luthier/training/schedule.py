@@ -4,30 +4,31 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeAlias
 
 from luthier.core.recipe import TrainingSection
-from luthier.core.rows import TokenRow
+from luthier.training.objective import E, Example
 from luthier.training.packing import pack
 
 PACK_TOKENS = 1024
 
-Step = tuple[tuple[TokenRow, ...], ...]
-"""The rows of each forward pass (micro-batch) of one optimiser step."""
+Step: TypeAlias = tuple[tuple[E, ...], ...]
+"""The examples of each forward pass (micro-batch) of one optimiser step."""
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Generic[E]):
     """All optimiser steps of a training: a function of rows, settings and seed alone, so that a resume repeats it."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[Step[E], ...]
     steps_per_epoch: int
     learning_rate: float
     warmup_steps: int
 
     @classmethod
-    def of(cls, rows: Sequence[TokenRow], settings: TrainingSection, capacity: int) -> "Schedule":
+    def of(cls, rows: Sequence[E], settings: TrainingSection, capacity: int) -> "Schedule[E]":
         """`capacity` is the size of a pack in tokens; no row may be longer."""
-        steps: list[Step] = []
+        steps: list[Step[E]] = []
         for epoch in range(settings.num_train_epochs):
             steps += _epoch(rows, settings, capacity, random.Random(f"{settings.seed}/{epoch}"))
         warmup = max(1, round(settings.warmup_ratio * len(steps)))
@@ -45,7 +46,7 @@ class Schedule:
         return sum(len(row) for step in self.steps for batch in step for row in batch)
 
 
-def _epoch(rows: Sequence[TokenRow], settings: TrainingSection, capacity: int, order: random.Random) -> list[Step]:
+def _epoch(rows: Sequence[E], settings: TrainingSection, capacity: int, order: random.Random) -> list[Step[E]]:
     """The steps of one epoch: rows shuffled, packed, packs shuffled, dealt into micro-batches and steps."""
     shuffled = list(rows)
     order.shuffle(shuffled)
@@ -62,6 +63,6 @@ def _epoch(rows: Sequence[TokenRow], settings: TrainingSection, capacity: int, o
     return [tuple(batches[start : start + accumulate]) for start in range(0, len(batches), accumulate)]
 
 
-def pack_capacity(rows: Sequence[TokenRow], max_length: int) -> int:
+def pack_capacity(rows: Sequence[Example], max_length: int) -> int:
     """The size of a pack in tokens: PACK_TOKENS or `max_length`, whichever is less, but enough for the longest row."""
     return max([min(PACK_TOKENS, max_length), *(len(row) for row in rows)])

@@ -228,3 +228,18 @@ def test_any_yaml_is_a_recipe_or_a_plain_error(tree: object) -> None:
     for text in (yaml.safe_dump(tree), yaml.safe_dump({**smallest, "training": tree})):
         with contextlib.suppress(RecipeError):
             assert parse_recipe(text).name == "support-bot"
+
+
+@pytest.mark.parametrize(
+    ("adapter", "sentence"),
+    [
+        ("{method: full, r: 8}", "adapter: r is for method lora, not full"),
+        ("{last_layers: 2}", "adapter: last_layers is for method freeze, not lora"),
+        ("{method: ia3, use_dora: true}", "adapter: use_dora is for method lora, not ia3"),
+        ("{method: freeze}", "adapter: method freeze needs first_layers, last_layers or train_modules"),
+        ("{bias: all, init_lora_weights: pissa}", "adapter: bias and init_lora_weights: pissa exclude each other"),
+    ],
+)
+def test_fields_of_another_method_are_refused(adapter, sentence):
+    with pytest.raises(RecipeError, match=sentence):
+        parse_recipe(f"name: a\nmodel: {{base: b}}\ndata: {{sources: [{{path: c}}]}}\nadapter: {adapter}")

@@ -10,7 +10,7 @@ from luthier.core.errors import ModelError, TemplateError
 from luthier.core.generation import GenerationRequest, complete
 from luthier.core.recipe import AdapterSection
 from luthier.inference import Engine
-from luthier.models.adapter import attach_lora, load_adapter, save_adapter, trainable
+from luthier.models.adapter import attach_adapter, load_adapter, save_adapter, trainable
 from luthier.models.loading import load_model
 
 QUESTIONS = ("refund?", "How long does the refund take after the parcel arrives?", "order", "Is the shop free? " * 6)
@@ -27,7 +27,7 @@ def _request(model="base", question=QUESTIONS[0], **settings):
 
 def _with_weights(model, seed, **settings):
     """A LoRA adapter that changes what the model says."""
-    adapted = attach_lora(model, AdapterSection(**{"r": 4, "lora_alpha": 8, **settings}), seed)
+    adapted = attach_adapter(model, AdapterSection(**{"r": 4, "lora_alpha": 8, **settings}), seed)
     generator = torch.Generator().manual_seed(seed)
     for parameter in trainable(adapted).values():
         parameter.data.normal_(0, 0.3, generator=generator)

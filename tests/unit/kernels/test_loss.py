@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from luthier.kernels import loss
-from luthier.kernels.loss import target_loss_sum, target_losses
+from luthier.kernels.loss import target_losses
 
 VOCABULARY, HIDDEN_SIZE = 37, 8
 
@@ -18,37 +18,41 @@ def example(tokens: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tens
     return hidden.to(dtype).requires_grad_(), head_weight.to(dtype), labels
 
 
+@pytest.mark.parametrize("head_trains", [False, True])
 @pytest.mark.parametrize("chunk_tokens", [1, 4, 10, 512])
 @pytest.mark.parametrize("tokens", [1, 4, 10, 11])
-def test_sum_and_gradient_equal_cross_entropy(tokens: int, chunk_tokens: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_losses_and_gradients_equal_cross_entropy(
+    tokens: int, chunk_tokens: int, head_trains: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loss, "CHUNK_TOKENS", chunk_tokens)
     hidden, head_weight, labels = example(tokens)
-    expected = F.cross_entropy(hidden @ head_weight.t(), labels, reduction="sum")
-
-    found = target_loss_sum(hidden, head_weight, labels)
-
-    assert found.dtype == torch.float64
-    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
-    [expected_gradient] = torch.autograd.grad(expected * 0.3, hidden)
-    [found_gradient] = torch.autograd.grad(found * 0.3, hidden)
-    torch.testing.assert_close(found_gradient, expected_gradient, rtol=0, atol=1e-12)
-
-
-def test_single_losses_equal_cross_entropy_and_have_no_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loss, "CHUNK_TOKENS", 4)
-    hidden, head_weight, labels = example(11, torch.float32)
+    inputs = [hidden, head_weight.requires_grad_()] if head_trains else [hidden]
+    expected = F.cross_entropy(hidden @ head_weight.t(), labels, reduction="none")
 
     found = target_losses(hidden, head_weight, labels)
 
-    torch.testing.assert_close(found, F.cross_entropy(hidden @ head_weight.t(), labels, reduction="none").detach())
-    assert not found.requires_grad
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    weights = torch.linspace(-1, 2, tokens, dtype=torch.float64)
+    for one, other in zip(*(torch.autograd.grad(each @ weights, inputs) for each in (found, expected)), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+def test_a_head_can_train_alone() -> None:
+    hidden, head_weight, labels = example(7)
+    hidden, head_weight = hidden.detach(), head_weight.requires_grad_()
+    expected = F.cross_entropy(hidden @ head_weight.t(), labels, reduction="sum")
+
+    [gradient] = torch.autograd.grad(target_losses(hidden, head_weight, labels).sum(), head_weight)
+
+    torch.testing.assert_close(gradient, *torch.autograd.grad(expected, head_weight), rtol=0, atol=1e-12)
 
 
 def test_sums_in_fp32_when_the_weights_are_bfloat16() -> None:
     hidden, head_weight, labels = example(300, torch.bfloat16)
     exact = F.cross_entropy(hidden.double() @ head_weight.double().t(), labels, reduction="sum")
 
-    found = target_loss_sum(hidden, head_weight, labels)
+    found = target_losses(hidden, head_weight, labels).sum()
     found.backward()
 
     assert found.dtype == torch.float32
@@ -61,7 +65,7 @@ def test_large_logits_do_not_overflow() -> None:
     hidden, head_weight, labels = example(5, torch.float32)
     loud = (hidden * 1e3).detach().requires_grad_()
 
-    found = target_loss_sum(loud, head_weight, labels)
+    found = target_losses(loud, head_weight, labels).sum()
     [gradient] = torch.autograd.grad(found, loud)
 
     expected = F.cross_entropy(loud @ head_weight.t(), labels, reduction="sum")
@@ -73,16 +77,8 @@ def test_no_target_costs_nothing() -> None:
     hidden, head_weight, _ = example(3)
     none = torch.zeros(0, dtype=torch.long)
 
-    total = target_loss_sum(hidden[:0], head_weight, none)
+    total = target_losses(hidden[:0], head_weight, none).sum()
     [gradient] = torch.autograd.grad(total, hidden)
 
     assert float(total.detach()) == 0
     assert torch.count_nonzero(gradient) == 0
-    assert target_losses(hidden[:0], head_weight, none).shape == (0,)
-
-
-def test_refuses_a_head_that_trains() -> None:
-    hidden, head_weight, labels = example(3)
-
-    with pytest.raises(ValueError, match="no gradient for the head's weight"):
-        target_loss_sum(hidden, head_weight.requires_grad_(), labels)

@@ -17,12 +17,13 @@ def plain(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 def test_equals_the_plain_formula(shape: tuple[int, ...], size: float) -> None:
     generator = torch.Generator().manual_seed(0)
     x = (size * torch.randn(shape, generator=generator, dtype=torch.float64)).requires_grad_()
-    weight = torch.randn(shape[-1], generator=generator, dtype=torch.float64)
+    weight = torch.randn(shape[-1], generator=generator, dtype=torch.float64, requires_grad=True)
     upstream = torch.randn(shape, generator=generator, dtype=torch.float64)
     found, expected = rms_norm(x, weight, EPSILON), plain(x, weight)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
-    gradients = [torch.autograd.grad(y, x, upstream)[0] for y in (found, expected)]
-    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-9 / size)
+    of_x, of_weight = zip(*(torch.autograd.grad(y, [x, weight], upstream) for y in (found, expected)), strict=True)
+    torch.testing.assert_close(*of_x, rtol=1e-9, atol=1e-9 / size)
+    torch.testing.assert_close(*of_weight, rtol=1e-9, atol=1e-9)
 
 
 def test_bf16_stays_within_its_rounding() -> None:

@@ -13,7 +13,7 @@ from peft import PeftModel
 from luthier.core.recipe import AdapterSection
 from luthier.core.rows import TokenRow
 from luthier.models import fast_path
-from luthier.models.adapter import attach_lora, trainable
+from luthier.models.adapter import attach_adapter, trainable
 from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss, batches_by_tokens
 
@@ -29,7 +29,7 @@ LORA = AdapterSection(r=4, lora_alpha=8)
 
 def adapted(model: Any, dtype: torch.dtype = torch.float32, settings: AdapterSection = LORA) -> Any:
     """The model with a LoRA whose B is not zero, so that a gradient reaches A too."""
-    adapted_model = attach_lora(model, settings, 0).to(dtype)
+    adapted_model = attach_adapter(model, settings, 0).to(dtype)
     with torch.no_grad():
         for number, parameter in enumerate(trainable(adapted_model).values()):
             generator = torch.Generator().manual_seed(number)
@@ -155,7 +155,7 @@ def test_fast_path_may_be_declined(tiny_model: Any) -> None:
 
 
 def test_probe_leaves_the_adapter_as_it_was(tiny_model: Any) -> None:
-    model = attach_lora(tiny_model, AdapterSection(r=4, lora_alpha=8), 0)
+    model = attach_adapter(tiny_model, AdapterSection(r=4, lora_alpha=8), 0)
     before = {name: parameter.detach().clone() for name, parameter in trainable(model).items()}
 
     assert RowsLoss(model).fast_path == "on"
@@ -179,7 +179,7 @@ def test_fused_layer_with_a_wrong_gradient_is_found_out(
     def inexact(x: Any, weight: Any, bias: Any, a: Any, b: Any, scaling: float) -> torch.Tensor:
         return exact(scaled(x, "input"), weight, bias, scaled(a, "lora_a"), scaled(b, "lora_b"), scaling)
 
-    model = attach_lora(tiny_model, AdapterSection(r=4, lora_alpha=8), 0)
+    model = attach_adapter(tiny_model, AdapterSection(r=4, lora_alpha=8), 0)
     monkeypatch.setattr(fast_path, "lora_linear", inexact)
 
     loss = RowsLoss(model)
@@ -225,7 +225,7 @@ def test_any_failure_of_the_fast_path_leaves_the_plain_one(
         raise AttributeError("no such thing")
 
     monkeypatch.setattr(fast_path, "rows_attention", broken)
-    model = attach_lora(tiny_model, AdapterSection(r=4, lora_alpha=8), 0)
+    model = attach_adapter(tiny_model, AdapterSection(r=4, lora_alpha=8), 0)
     loss = RowsLoss(model)
 
     assert loss.fast_path == "off: AttributeError: no such thing"

@@ -150,9 +150,7 @@ def test_what_is_left_out_stands_in_the_recipe(read, tmp_path):
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("model_name_or_path: m\nstage: sft\nfinetuning_type: full", "finetuning_type"),
-        ("model_name_or_path: m\nuse_peft: false", "use_peft"),
-        ("base_model: m", "adapter"),
+        ("model_name_or_path: m\nstage: sft\nfinetuning_type: oft", "finetuning_type"),
         ("base_model: m\nadapter: qlora", "adapter"),
         ("model_name_or_path: m\nstage: ppo", "stage"),
         ("base_model: m\nadapter: lora\nval_set_size: 2000", "val_set_size"),
@@ -161,6 +159,30 @@ def test_what_is_left_out_stands_in_the_recipe(read, tmp_path):
 def test_another_method_is_named(read, text, named):
     _, found = read(text)
     assert [left_out.partition(":")[0] for left_out in found.without_counterpart] == [named]
+
+
+@pytest.mark.parametrize(
+    ("text", "adapter"),
+    [
+        ("stage: sft\nfinetuning_type: full\nlora_rank: 8", {"method": "full"}),
+        ("stage: sft\nfinetuning_type: freeze", {"method": "freeze", "last_layers": 2}),
+        (
+            "stage: sft\nfinetuning_type: freeze\nfreeze_trainable_layers: -3",
+            {"method": "freeze", "first_layers": 3},
+        ),
+        ("use_peft: false\nlora_r: 8", {"method": "full"}),
+        ("max_length: 512", {"method": "full"}),
+    ],
+)
+def test_the_method_is_read(read, text, adapter):
+    recipe, found = read(f"model_name_or_path: m\n{text}")
+    assert recipe.adapter.model_dump(exclude_defaults=True) == adapter
+    assert found.without_counterpart == []
+
+
+def test_axolotl_trains_all_weights_without_an_adapter(read):
+    recipe, _ = read("base_model: m")
+    assert recipe.adapter.method == "full"
 
 
 def test_preferences_are_a_task_of_their_own(read):
@@ -176,7 +198,7 @@ def test_preferences_are_a_task_of_their_own(read):
         ("- a", r"theirs\.yml: holds no fields"),
         ("a: [", r"theirs\.yml: neither YAML nor JSON"),
         ("base_model: m\nlearning_rate: -1", r"theirs\.yml: training\.learning_rate: input should be greater than 0"),
-        ("base_model: m\nlora_r: many", r"theirs\.yml: adapter\.r: "),
+        ("base_model: m\nadapter: lora\nlora_r: many", r"theirs\.yml: adapter\.r: "),
     ],
 )
 def test_what_cannot_be_a_recipe_is_refused_and_leaves_nothing(read, tmp_path, text, sentence):

@@ -6,6 +6,9 @@ from safetensors.torch import load_file
 
 import luthier
 from luthier.core.errors import TrainingError
+from luthier.core.generation import GenerationRequest, complete
+from luthier.pipeline.base import open_base
+from luthier.pipeline.engine import RunsGenerator
 
 
 def test_the_run_keeps_all_that_it_was_made_of(prepared):
@@ -91,6 +94,38 @@ def test_kinds_of_adapters_are_trained_and_answer(prepared, adapter):
         assert trained.figures["fast_path"] == "on"
         assert trained.figures["unmoved_weights"] == 0
         luthier.evaluate(project, trained.run)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "folder"),
+    [
+        ({"method": "full"}, "model"),
+        ({"method": "freeze", "last_layers": 1}, "model"),
+        ({"method": "ia3"}, "adapter"),
+        ({"bias": "lora_only"}, "adapter"),
+    ],
+    ids=str,
+)
+def test_every_method_is_trained_evaluated_and_answers(prepared, adapter, folder):
+    overrides = [f"adapter.{name}={value}" for name, value in adapter.items()]
+    overrides += ["training.num_train_epochs=1", "training.learning_rate=5e-3"]
+    with luthier.open_project(prepared.workspace.root, overrides=overrides) as project:
+        luthier.plan(project)
+        trained = luthier.train(project)
+        assert {path.name for path in trained.path.iterdir() if path.is_dir()} == {folder}
+        assert trained.figures["unmoved_weights"] == 0
+        evaluated = luthier.evaluate(project, trained.run)
+        [found] = [metric for name, metric in evaluated.to_json()["metrics"].items() if name == "validation_loss"]
+        assert found["value"] == pytest.approx(trained.figures["validation_loss"], rel=1e-4)
+        answers = complete(
+            RunsGenerator(project, open_base(project)),
+            [_question(trained.run), _question(project.registry.get(trained.run).parents[1]), _question(trained.run)],
+        )
+        assert answers[0] == answers[2]
+
+
+def _question(model):
+    return GenerationRequest(model, ({"role": "user", "content": "Where is my parcel?"},), max_new_tokens=8)
 
 
 def test_a_training_that_changes_nothing_fails(prepared, monkeypatch):

@@ -1,14 +1,16 @@
 from collections.abc import Callable
 
 import pytest
+import torch
 
 from luthier.core.recipe import AdapterSection, TrainingSection
 from luthier.core.rows import TokenRow
-from luthier.models.adapter import attach_lora, learning_rate_ratios, trainable
+from luthier.models.adapter import learning_rate_ratios, trainable
 from luthier.models.loading import load_model
 from luthier.models.losses import RowsLoss
+from luthier.models.methods import prepare
 from luthier.models.sources import BaseFiles
-from luthier.training import Schedule, Training
+from luthier.training import CausalObjective, MasterWeights, Schedule, Training
 
 ROW_LENGTHS = (9, 14, 23, 5, 17, 12, 30, 8, 19, 11, 26, 7)
 CAPACITY = 40
@@ -34,17 +36,17 @@ def rows(random_rows) -> list[TokenRow]:
 
 @pytest.fixture
 def new_training(tiny_base: BaseFiles, rows: list[TokenRow]) -> Callable[..., Training]:
-    """`new_training(validation_rows=(), adapter={}, **settings)`, from the same weights always.
+    """`new_training(validation_rows=(), adapter={}, dtype=torch.float32, **settings)`, from the same weights always.
 
     Five optimiser steps an epoch, unless settings say otherwise.
     """
 
-    def new(validation_rows=(), adapter=(), **settings) -> Training:
+    def new(validation_rows=(), adapter=(), dtype=torch.float32, **settings) -> Training:
         section = TrainingSection(**SETTINGS | settings)
-        lora = AdapterSection(**{"r": 4, "lora_alpha": 8, **dict(adapter)})
-        model = attach_lora(load_model(tiny_base, "float32"), lora, section.seed)
-        schedule, parameters = Schedule.of(rows, section, CAPACITY), trainable(model)
-        ratios = learning_rate_ratios(parameters, section.loraplus_lr_ratio)
-        return Training(RowsLoss(model), parameters, schedule, tuple(validation_rows), section, ratios)
+        method = dict(adapter) if "method" in adapter else {"r": 4, "lora_alpha": 8, **dict(adapter)}
+        model = prepare(load_model(tiny_base, "float32"), AdapterSection(**method), section.seed).to(dtype)
+        schedule, weights = Schedule.of(rows, section, CAPACITY), MasterWeights(trainable(model))
+        ratios = learning_rate_ratios(weights.parameters, section.loraplus_lr_ratio)
+        return Training(CausalObjective(RowsLoss(model)), weights, schedule, tuple(validation_rows), section, ratios)
 
     return new

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from luthier.core.recipe import AdapterSection, TrainingSection
 from luthier.core.rows import TokenRow
-from luthier.models.adapter import attach_lora, trainable
+from luthier.models.adapter import attach_adapter, trainable
 from luthier.models.loading import load_model
 from luthier.models.losses import RowsLoss
 from luthier.models.sources import BaseFiles
-from luthier.training import Checkpoint, Schedule, Training, fit
+from luthier.training import CausalObjective, Checkpoint, MasterWeights, Schedule, Training, fit
 
 SETTINGS = TrainingSection(
     learning_rate=5e-3, num_train_epochs=15, eval_steps=7, early_stopping_patience=None, save_seconds=1e-6
@@ -25,9 +25,9 @@ def new_training(folder: Path) -> Training:
     for number in range(12):
         ids = tuple(source.randrange(320) for _ in range(source.randint(5, 30)))
         rows.append(TokenRow(f"row-{number}", ids, (False, *[True] * (len(ids) - 1))))
-    model = attach_lora(load_model(BaseFiles("tiny", folder, ""), "float32"), AdapterSection(r=4, lora_alpha=8), 0)
+    model = attach_adapter(load_model(BaseFiles("tiny", folder, ""), "float32"), AdapterSection(r=4, lora_alpha=8), 0)
     schedule = Schedule.of(rows[2:], SETTINGS, 40)
-    return Training(RowsLoss(model), trainable(model), schedule, rows[:2], SETTINGS)
+    return Training(CausalObjective(RowsLoss(model)), MasterWeights(trainable(model)), schedule, rows[:2], SETTINGS)
 
 
 if __name__ == "__main__":

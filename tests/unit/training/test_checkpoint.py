@@ -23,11 +23,15 @@ STATE = TrainingState(
 def _optimizer(training, steps=0):
     """AdamW after some steps with made-up gradients."""
     optimizer = torch.optim.AdamW(training.parameters.values(), lr=1e-3)
+    _step(training, optimizer, steps)
+    return optimizer
+
+
+def _step(training, optimizer, steps):
     for step in range(steps):
         for parameter in training.parameters.values():
             parameter.grad = torch.full_like(parameter, 0.1 * (step + 1))
         optimizer.step()
-    return optimizer
 
 
 @pytest.fixture
@@ -38,23 +42,50 @@ def checkpoint(tmp_path):
 def test_what_was_saved_is_loaded(new_training, checkpoint):
     training, fresh = new_training(), new_training()
     optimizer, fresh_optimizer = _optimizer(training, steps=3), _optimizer(fresh)
-    best = {name: torch.full_like(parameter, 0.5) for name, parameter in training.parameters.items()}
-    checkpoint.save(STATE, training.parameters, best, optimizer)
-    state, loaded_best = checkpoint.load(fresh.parameters, fresh_optimizer)
+    checkpoint.save(STATE, training.parameters, optimizer)
+    state = checkpoint.load(fresh.parameters, fresh_optimizer)
     assert state == STATE
     assert checkpoint.done_steps() == 7
-    assert set(loaded_best) == set(best)
     for name, parameter in training.parameters.items():
         assert torch.equal(fresh.parameters[name], parameter)
-        assert torch.equal(loaded_best[name], best[name])
         moments, fresh_moments = optimizer.state[parameter], fresh_optimizer.state[fresh.parameters[name]]
         assert set(moments) == set(fresh_moments)
         assert all(torch.equal(moments[moment], fresh_moments[moment]) for moment in moments)
 
 
+def test_the_best_weights_are_kept_apart(new_training, checkpoint):
+    training, fresh = new_training(), new_training()
+    _optimizer(training, steps=2)
+    best = {name: parameter.detach().clone() for name, parameter in training.parameters.items()}
+    checkpoint.save_best(training.parameters)
+    _optimizer(training, steps=1)
+    checkpoint.load_best(fresh.parameters)
+    assert all(torch.equal(parameter, best[name]) for name, parameter in fresh.parameters.items())
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_training_goes_the_same_way_from_the_good_state_again(new_training, checkpoint, monkeypatch, links):
+    def no_links(*_):
+        raise OSError(1, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr("luthier.training.checkpoint.os.link", no_links)
+    training = new_training()
+    optimizer = _optimizer(training, steps=2)
+    checkpoint.save(STATE, training.parameters, optimizer)
+    checkpoint.keep_good()
+    ends = []
+    for _ in range(2):
+        checkpoint.load_good(training.parameters, optimizer)
+        _step(training, optimizer, 2)
+        ends.append({name: parameter.detach().clone() for name, parameter in training.parameters.items()})
+        checkpoint.save(STATE, training.parameters, optimizer)  # the good state is another file
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
 def test_before_the_first_step_there_are_no_moments(new_training, checkpoint):
     training = new_training()
-    checkpoint.save(TrainingState(), training.parameters, {}, _optimizer(training))
+    checkpoint.save(TrainingState(), training.parameters, _optimizer(training))
     optimizer = _optimizer(training)
     checkpoint.load(training.parameters, optimizer)
     assert not optimizer.state
@@ -63,7 +94,7 @@ def test_before_the_first_step_there_are_no_moments(new_training, checkpoint):
 @pytest.mark.parametrize("error", [OSError(28, "No space left"), SafetensorError("I/O error: No space left")], ids=repr)
 def test_a_full_disk_is_a_workspace_error_and_the_old_state_stays(new_training, checkpoint, monkeypatch, error):
     training = new_training()
-    checkpoint.save(STATE, training.parameters, {}, _optimizer(training))
+    checkpoint.save(STATE, training.parameters, _optimizer(training))
 
     def half_written(_tensors, path, **_):
         path.write_bytes(b"half")
@@ -71,7 +102,7 @@ def test_a_full_disk_is_a_workspace_error_and_the_old_state_stays(new_training, 
 
     monkeypatch.setattr("luthier.training.checkpoint.save_file", half_written)
     with pytest.raises(WorkspaceError, match="No space left"):
-        checkpoint.save(TrainingState(), training.parameters, {}, _optimizer(training))
+        checkpoint.save(TrainingState(), training.parameters, _optimizer(training))
     assert checkpoint.done_steps() == 7
     assert [path.name for path in checkpoint.path.parent.iterdir()] == [checkpoint.path.name]
 
@@ -89,7 +120,7 @@ def test_a_full_disk_is_a_workspace_error_and_the_old_state_stays(new_training, 
 )
 def test_a_damaged_checkpoint_is_a_training_error(new_training, checkpoint, damage):
     training = new_training()
-    checkpoint.save(STATE, training.parameters, {}, _optimizer(training))
+    checkpoint.save(STATE, training.parameters, _optimizer(training))
     content = checkpoint.path.read_bytes()
     checkpoint.path.write_bytes(damage(content))
     with pytest.raises(TrainingError, match="cannot read the checkpoint"):
@@ -106,7 +137,7 @@ def test_a_missing_checkpoint_is_a_training_error(new_training, checkpoint):
 @pytest.mark.parametrize("other", [{"target_modules": ["q_proj", "v_proj"]}, {"r": 8}, {"r": 1}], ids=str)
 def test_a_checkpoint_of_other_weights_is_refused_and_changes_nothing(new_training, checkpoint, other):
     theirs, ours = new_training(adapter=other), new_training()
-    checkpoint.save(STATE, theirs.parameters, {}, _optimizer(theirs))
+    checkpoint.save(STATE, theirs.parameters, _optimizer(theirs))
     before = {name: parameter.detach().clone() for name, parameter in ours.parameters.items()}
     with pytest.raises(TrainingError, match="trains other weights"):
         checkpoint.load(ours.parameters, _optimizer(ours))

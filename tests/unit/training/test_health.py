@@ -7,10 +7,10 @@ from torch import nn
 
 from luthier.core.recipe import AdapterSection
 from luthier.core.rows import TokenRow
-from luthier.models.adapter import attach_lora, trainable
+from luthier.models.adapter import attach_adapter, trainable
 from luthier.models.losses import RowsLoss
 from luthier.training import Finding, check_health, overall
-from luthier.training.health import OVERFIT_ROWS, OVERFIT_SHARE, OVERFIT_STEPS, unmoved
+from luthier.training.health import OVERFIT_ROWS, OVERFIT_SHARE, OVERFIT_STEPS, fingerprints
 
 VOCABULARY = 320
 
@@ -58,7 +58,7 @@ class WatchedLoss:
 
 
 def _check(model, rows, r=32, on_step=lambda *_: None, **changes):
-    adapted = attach_lora(model, AdapterSection(r=r, lora_alpha=2 * r), 0)
+    adapted = attach_adapter(model, AdapterSection(r=r, lora_alpha=2 * r), 0)
     loss = WatchedLoss(RowsLoss(adapted), **changes)
     return check_health(loss, trainable(adapted), rows, VOCABULARY, on_step), loss
 
@@ -99,7 +99,7 @@ def test_a_single_row_suffices(pretrained):
 def test_rows_that_the_model_knows_already_count_as_learnt(pretrained, monkeypatch):
     monkeypatch.setattr("luthier.training.health.OVERFIT_KNOWN", 0.5)  # its small head cannot be surer than that
     rows = _counting_rows(noise=0.0)
-    adapted = attach_lora(pretrained, AdapterSection(r=32, lora_alpha=64), 0)
+    adapted = attach_adapter(pretrained, AdapterSection(r=32, lora_alpha=64), 0)
     loss, parameters = RowsLoss(adapted), trainable(adapted)
     check_health(loss, parameters, rows, VOCABULARY, lambda *_: None)
     findings = check_health(loss, parameters, rows, VOCABULARY, lambda *_: None)
@@ -133,7 +133,7 @@ def test_damaged_weights_fail_at_once(pretrained):
 
 
 def test_weights_that_no_gradient_reaches_fail(pretrained):
-    adapted = attach_lora(pretrained, AdapterSection(r=4, lora_alpha=8), 0)
+    adapted = attach_adapter(pretrained, AdapterSection(r=4, lora_alpha=8), 0)
     elsewhere = {"elsewhere": nn.Parameter(torch.ones(3))}
     findings = check_health(RowsLoss(adapted), elsewhere, _counting_rows(noise=0.3), VOCABULARY, lambda *_: None)
     assert _verdicts(findings) == {"first_loss": "pass", "gradient": "fail"}
@@ -142,7 +142,7 @@ def test_weights_that_no_gradient_reaches_fail(pretrained):
 
 
 def test_a_model_in_which_nothing_trains_fails(pretrained):
-    adapted = attach_lora(pretrained, AdapterSection(r=4, lora_alpha=8), 0)
+    adapted = attach_adapter(pretrained, AdapterSection(r=4, lora_alpha=8), 0)
     parameters = trainable(adapted)
     adapted.requires_grad_(False)
     findings = check_health(RowsLoss(adapted), parameters, _counting_rows(noise=0.3), VOCABULARY, lambda *_: None)
@@ -171,10 +171,11 @@ def test_the_worst_verdict_counts(verdicts, worst):
     assert overall([Finding("check", verdict, 0.0, 1.0, "") for verdict in verdicts]) == worst
 
 
-def test_weights_that_stayed_are_named(new_training):
+def test_fingerprints_tell_which_weights_have_moved(new_training):
     parameters = new_training().parameters
-    start = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-    assert unmoved(start, parameters) == list(parameters)
+    start = fingerprints(parameters)
+    assert fingerprints(parameters) == start
     moved = next(iter(parameters))
     parameters[moved].data[0, 0] += 1e-6
-    assert unmoved(start, parameters) == [name for name in parameters if name != moved]
+    now = fingerprints(parameters)
+    assert [name for name in parameters if now[name] != start[name]] == [moved]

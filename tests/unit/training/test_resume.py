@@ -17,20 +17,21 @@ from luthier.training import Checkpoint, fit
 SETTINGS = {"eval_steps": 2, "num_train_epochs": 2}
 
 
-class InterruptedLoss:
-    """A real loss that presses Ctrl-C in the middle of a call: the nth of `method`."""
+class InterruptedObjective:
+    """A real objective that presses Ctrl-C in the middle of a call: the nth of `method`."""
 
-    def __init__(self, loss, method, call):
-        self._loss, self._method, self._left = loss, method, call
+    def __init__(self, objective, method, call):
+        self._objective, self._method, self._left = objective, method, call
+        self.weight = objective.weight
 
-    def loss_sum(self, batch):
-        return self._interrupted("loss_sum", batch)
+    def loss_sum(self, rows):
+        return self._interrupted("loss_sum", rows)
 
-    def row_losses(self, rows):
-        return self._interrupted("row_losses", rows)
+    def validation(self, rows):
+        return self._interrupted("validation", rows)
 
     def _interrupted(self, method, argument):
-        result = getattr(self._loss, method)(argument)
+        result = getattr(self._objective, method)(argument)
         self._left -= method == self._method
         if not self._left and method == self._method:
             signal.raise_signal(signal.SIGINT)
@@ -66,7 +67,7 @@ def uninterrupted(new_training, rows, tmp_path):
 @pytest.mark.parametrize("load_best", [True, False])
 @pytest.mark.parametrize(
     ("method", "call"),
-    [("loss_sum", 1), ("loss_sum", 2), ("loss_sum", 9), ("row_losses", 1), ("row_losses", 3)],
+    [("loss_sum", 1), ("loss_sum", 2), ("loss_sum", 9), ("validation", 1), ("validation", 3)],
     ids=["in the first step", "between micro-batches", "in a later step", "in a validation", "in the last validation"],
 )
 def test_interrupted_anywhere_and_resumed_it_ends_the_same(
@@ -79,7 +80,7 @@ def test_interrupted_anywhere_and_resumed_it_ends_the_same(
     }
     checkpoint = Checkpoint(tmp_path / "interrupted")
     training = new_training(rows[:4], **settings)
-    interrupted = dataclasses.replace(training, loss=InterruptedLoss(training.loss, method, call))
+    interrupted = dataclasses.replace(training, objective=InterruptedObjective(training.objective, method, call))
     with pytest.raises(KeyboardInterrupt):
         fit(interrupted, checkpoint, False, lambda _: None)
     resumed = new_training(rows[:4], **settings)
@@ -144,17 +145,18 @@ def test_before_a_validation_a_checkpoint_is_written(new_training, rows, tmp_pat
     checkpoint = Checkpoint(tmp_path)
     written = []
 
-    class WatchedLoss:
-        def __init__(self, loss):
-            self._loss, self.loss_sum = loss, loss.loss_sum
+    class WatchedObjective:
+        def __init__(self, objective):
+            self._objective, self.loss_sum, self.weight = objective, objective.loss_sum, objective.weight
 
-        def row_losses(self, rows):
+        def validation(self, rows):
             written.append(checkpoint.done_steps())
-            return self._loss.row_losses(rows)
+            return self._objective.validation(rows)
 
     training = new_training(rows[:4], eval_steps=4)
     total = len(training.schedule.steps)
-    fit(dataclasses.replace(training, loss=WatchedLoss(training.loss)), checkpoint, False, lambda _: None)
+    watched = dataclasses.replace(training, objective=WatchedObjective(training.objective))
+    fit(watched, checkpoint, False, lambda _: None)
     assert written == [*range(4, total, 4), total]
 
 

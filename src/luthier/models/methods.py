@@ -1,0 +1,106 @@
+"""The methods of fine-tuning. They differ in which parameters train and in how these are saved, nothing else."""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from peft import PeftConfig
+from safetensors import SafetensorError
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from luthier.core.errors import ModelError, WorkspaceError
+from luthier.core.recipe import AdapterSection, Dtype
+from luthier.models.adapter import attach_adapter, load_adapter, save_adapter
+from luthier.models.loading import load_model
+from luthier.models.sources import BaseFiles
+
+ADAPTER, MODEL = "adapter", "model"
+"""Folders of a run: it has one or the other."""
+_LAYER = re.compile(r"(?:^|\.)(\d+)\.")
+
+
+def prepare(model: PreTrainedModel, settings: AdapterSection, seed: int) -> Any:
+    """The frozen model made ready: what the method trains requires gradients, nothing else does.
+
+    Raises ModelError where the settings name layers or modules that the model does not have.
+    """
+    if settings.method in ("lora", "ia3"):
+        return attach_adapter(model, settings, seed)
+    if settings.method == "full":
+        return model.requires_grad_(True)
+    for parameter in _unfrozen(model, settings):
+        parameter.requires_grad_(True)
+    return model
+
+
+def save_trained(model: Any, folder: Path, base_name: str, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Write what `prepare` made and training changed: `folder/adapter` in PEFT's format, or `folder/model`, which
+    transformers loads, with its tokenizer.
+
+    Raises WorkspaceError when the disk is full or the place cannot be written.
+    """
+    if hasattr(model, "peft_config"):
+        save_adapter(model, folder / ADAPTER, base_name)
+        return
+    try:
+        model.save_pretrained(folder / MODEL)
+        tokenizer.save_pretrained(folder / MODEL)
+    except (OSError, SafetensorError) as error:
+        raise WorkspaceError(f"cannot write: {error}", where=str(folder / MODEL)) from error
+
+
+def load_trained(folder: Path, base: Callable[[], PreTrainedModel], dtype: Dtype) -> Any:
+    """The model that `save_trained` wrote, frozen; `base` loads what an adapter is put on.
+
+    Raises ModelError when its files are gone or do not fit.
+    """
+    if (folder / MODEL).is_dir():
+        return load_model(BaseFiles(folder.name, folder / MODEL, ""), dtype)
+    if (folder / ADAPTER).is_dir():
+        return load_adapter(base(), folder / ADAPTER)
+    raise ModelError("the trained weights are gone", where=str(folder), allowed="train again: luthier train")
+
+
+def shares_base(folder: Path) -> bool:
+    """Whether what `save_trained` wrote leaves the base model's own weights alone, so that both can be used at once."""
+    adapter = folder / ADAPTER
+    return adapter.is_dir() and getattr(PeftConfig.from_pretrained(str(adapter)), "bias", "none") == "none"
+
+
+def _unfrozen(model: PreTrainedModel, settings: AdapterSection) -> Iterator[nn.Parameter]:
+    """The parameters of the layers and modules that the settings name."""
+    numbered = [
+        (int(found[1]), parameter) for name, parameter in model.named_parameters() if (found := _LAYER.search(name))
+    ]
+    layers = max((number for number, _ in numbered), default=-1) + 1
+    for field, wanted in (("first_layers", settings.first_layers), ("last_layers", settings.last_layers)):
+        if wanted > layers:
+            raise ModelError(f"the model has {layers} layers", where=f"adapter.{field}", allowed=f"up to {layers}")
+    for number, parameter in numbered:
+        if number < settings.first_layers or number >= layers - settings.last_layers:
+            yield parameter
+    modules = dict(model.named_modules())
+    for pattern in settings.train_modules:
+        matching = [module for name, module in modules.items() if name and _matches(name, pattern)]
+        if not matching:
+            raise ModelError(
+                f"no module is called {pattern!r}", where="adapter.train_modules", allowed=_names_like(pattern, modules)
+            )
+        for module in matching:
+            yield from module.parameters()
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a pattern is for a module, by its whole name or the last part of it."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition(".")[2], pattern)
+
+
+def _names_like(pattern: str, modules: Iterable[str]) -> str:
+    """What the user may have meant, or all names of modules, numbers left out."""
+    known = sorted({name.rpartition(".")[2] for name in modules if not name.rpartition(".")[2].isdigit()} - {""})
+    close = difflib.get_close_matches(pattern, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"such as {', '.join(known)}"
