@@ -139,6 +139,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "verdict": "pass, fail or inconclusive",
         "metrics": "by name: `value` and its 95 % interval, `low` and `high`",
         "gates": "`gate`, `verdict`, `reason`",
+        "diagnosis": "of the run's curves: `state`, `step` (or null), `sentence`, `advice`; or null",
         "run": "the run that was measured",
         "candidate": "the same",
         "reference": "what it was measured against: the released run, or the base model",

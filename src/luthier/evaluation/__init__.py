@@ -1,6 +1,7 @@
 """Metrics with intervals, scores of answers, gates, and the report. Losses and answers are passed in."""
 
 from luthier.evaluation.assessment import Assessment, assess
+from luthier.evaluation.diagnosis import Diagnosis, diagnose
 from luthier.evaluation.facts import AnswerScore, score_answer, score_answers
 from luthier.evaluation.gates import MIN_PAIRED_EXAMPLES, GateResult, Measured, Verdict
 from luthier.evaluation.losses import RowLoss, loss_difference, loss_interval, perplexity
@@ -12,6 +13,7 @@ __all__ = [
     "MIN_PAIRED_EXAMPLES",
     "AnswerScore",
     "Assessment",
+    "Diagnosis",
     "GateResult",
     "GoldenQuestion",
     "Interval",
@@ -19,6 +21,7 @@ __all__ = [
     "RowLoss",
     "Verdict",
     "assess",
+    "diagnose",
     "loss_difference",
     "loss_interval",
     "mean_interval",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from luthier.core.errors import EvaluationError
 from luthier.core.identity import content_id
 from luthier.core.recipe import GatesSection
+from luthier.evaluation.diagnosis import Diagnosis
 from luthier.evaluation.facts import AnswerScore
 from luthier.evaluation.gates import GateResult, Measured, Verdict, judge, overall
 from luthier.evaluation.losses import loss_interval, perplexity
@@ -17,7 +18,8 @@ class Assessment:
     """Metrics by name for the candidate and the reference, results of the gates, and the answers of both.
 
     Losses are in nats per target token; `facts_recalled`, `facts_wrong` and `never_stopped` are shares of questions.
-    `answers` pairs the scores of candidate and reference, question by question.
+    `answers` pairs the scores of candidate and reference, question by question. `diagnosis` is that of the candidate's
+    training, None for a model that was not trained here.
     """
 
     candidate: str
@@ -26,6 +28,7 @@ class Assessment:
     reference_metrics: Mapping[str, Interval]
     gates: tuple[GateResult, ...]
     answers: tuple[tuple[AnswerScore, AnswerScore], ...]
+    diagnosis: Diagnosis | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -60,11 +63,14 @@ class Assessment:
             "metrics": {name: interval.to_json() for name, interval in self.metrics.items()},
             "reference_metrics": {name: interval.to_json() for name, interval in self.reference_metrics.items()},
             "gates": [gate.to_json() for gate in self.gates],
+            "diagnosis": self.diagnosis.to_json() if self.diagnosis else None,
         }
 
 
-def assess(gates: GatesSection, candidate: Measured, reference: Measured) -> Assessment:
-    """Compute every metric of both models and let the gates judge.
+def assess(
+    gates: GatesSection, candidate: Measured, reference: Measured, diagnosis: Diagnosis | None = None
+) -> Assessment:
+    """Compute every metric of both models and let the gates judge; `diagnosis` is passed on.
 
     Both must have been measured on the same rows and questions; EvaluationError says where they were not.
     """
@@ -77,6 +83,7 @@ def assess(gates: GatesSection, candidate: Measured, reference: Measured) -> Ass
         reference_metrics=measure(reference),
         gates=tuple(judge(gates, candidate, reference)),
         answers=tuple(zip(candidate.answers, reference.answers, strict=True)),
+        diagnosis=diagnosis,
     )
 
 

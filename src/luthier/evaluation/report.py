@@ -34,6 +34,9 @@ def render_report(assessment: Assessment, examples: int = 3) -> str:
         f"**{_VERDICTS[assessment.verdict]}**",
         "\n".join(f"- {gate.gate}: {gate.verdict}. {gate.reason}" for gate in assessment.gates),
     ]
+    if assessment.diagnosis:
+        found = assessment.diagnosis
+        parts += ["## How the training went", f"**{found.state.capitalize()}.** {found.sentence} {found.advice}"]
     if assessment.metrics:
         parts += ["## Figures (95 % interval in brackets)", _table(_metric_rows(assessment))]
     for title, pairs in zip(("Right", "Wrong"), choose_examples(assessment.answers, examples), strict=True):

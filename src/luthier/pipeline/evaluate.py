@@ -13,10 +13,12 @@ from luthier.core.generation import Completion, GenerationRequest, complete
 from luthier.core.rows import TokenRow
 from luthier.evaluation import (
     Assessment,
+    Diagnosis,
     GoldenQuestion,
     Measured,
     RowLoss,
     assess,
+    diagnose,
     read_questions,
     render_report,
     score_answers,
@@ -28,6 +30,7 @@ from luthier.pipeline.engine import RunsGenerator, conversation, run_folder
 from luthier.pipeline.prepare import dataset_rows
 from luthier.pipeline.project import Project
 from luthier.pipeline.release import replaced_by
+from luthier.pipeline.train import CURVES
 
 QUESTIONS_AT_ONCE = 64
 
@@ -82,7 +85,7 @@ def evaluate(project: Project, run: str | None = None, against: str | None = Non
             )
             for model in models
         )
-        assessment = assess(settings.gates, ours, theirs)
+        assessment = assess(settings.gates, ours, theirs, _diagnosis(project, candidate))
         path = _record(project, candidate, reference.id, assessment)
     return Evaluated(candidate.id, path, assessment, time.monotonic() - begin)
 
@@ -115,6 +118,18 @@ def _held_out(project: Project, base: Base, candidate: Artefact, reference: Arte
         rows = [row for row in dataset_rows(project, dataset, split) if row.id not in seen]
         held_out[split] = base.tokens(rows)
     return held_out
+
+
+def _diagnosis(project: Project, run: Artefact) -> Diagnosis | None:
+    """What the run's curves say, None where its folder is gone."""
+    assert run.path is not None
+    path = project.workspace.root / run.path / CURVES
+    if not path.is_file():
+        return None
+    curves = json.loads(path.read_text(encoding="utf-8"))
+    upsets = sum(int(str(run.summary.get(name, 0))) for name in ("skipped_steps", "spiked_steps"))
+    kept = run.summary.get("kept_step")
+    return diagnose(curves["train"], curves["validation"], upsets, kept if isinstance(kept, int) else None)
 
 
 def _losses(project: Project, base: Base, model: str, splits: dict[str, list[TokenRow]]) -> dict[str, list[RowLoss]]:

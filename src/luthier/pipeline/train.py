@@ -38,6 +38,7 @@ from luthier.training import (
 
 TRAINED = "trained"
 INPUTS = "inputs.json"
+CURVES = "curves.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ def _finish(
     with atomic_directory(target) as folder:
         shutil.copytree(partial / TRAINED, folder, dirs_exist_ok=True)
         curves = {"train": state.train_curve, "validation": state.validation_curve, "gradients": state.gradient_curve}
-        (folder / "curves.json").write_text(json.dumps(curves, indent=1), encoding="utf-8")
+        (folder / CURVES).write_text(json.dumps(curves, indent=1), encoding="utf-8")
         (folder / "run.json").write_text(json.dumps({"run": run, **figures}, indent=1), encoding="utf-8")
         recipe = yaml.safe_dump(project.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")

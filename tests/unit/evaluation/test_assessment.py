@@ -5,6 +5,7 @@ import pytest
 from luthier.core.errors import EvaluationError
 from luthier.core.recipe import GatesSection
 from luthier.evaluation.assessment import assess, measure
+from luthier.evaluation.diagnosis import diagnose
 from luthier.evaluation.facts import AnswerScore
 from luthier.evaluation.gates import Measured
 from luthier.evaluation.losses import RowLoss
@@ -67,3 +68,10 @@ def test_models_with_other_questions_are_refused():
     other = Measured("base-1", measured("").test, answers=[AnswerScore("When?", ("1987",), "", False, (), False)])
     with pytest.raises(EvaluationError, match="run-1 and base-1 did not answer the same questions"):
         assess(GATES, measured("run-1"), other)
+
+
+def test_the_diagnosis_of_the_training_is_part_of_it():
+    curve = [{"step": step, "loss": 2.0} for step in range(1, 30)]
+    found = assess(GATES, measured("run-1"), measured("base-1"), diagnose(curve, []))
+    assert found.to_json()["diagnosis"]["state"] == "underfitting"
+    assert assess(GATES, measured("run-1"), measured("base-1")).to_json()["diagnosis"] is None

@@ -1,5 +1,6 @@
 from luthier.core.recipe import GatesSection
 from luthier.evaluation.assessment import assess
+from luthier.evaluation.diagnosis import diagnose
 from luthier.evaluation.facts import AnswerScore
 from luthier.evaluation.gates import Measured
 from luthier.evaluation.losses import RowLoss
@@ -56,3 +57,9 @@ def test_examples_show_gains_first_and_losses_first():
     right, wrong = choose_examples(pairs, 2)
     assert [pair[0].question for pair in right] == ["Question 2?", "Question 1?"]
     assert [pair[0].question for pair in wrong] == ["Question 5?", "Question 4?"]
+
+
+def test_the_report_says_how_the_training_went():
+    found = diagnose([{"step": step, "loss": 2.0} for step in range(1, 30)], [])
+    report = render_report(assess(GatesSection(), Measured("run-1"), Measured("base-1"), found))
+    assert "## How the training went\n\n**Underfitting.** The training loss went from 2.000 to 2.000 only." in report

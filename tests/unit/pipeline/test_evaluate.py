@@ -113,3 +113,12 @@ def test_what_is_no_model_is_no_reference(evaluated):
     dataset = evaluated.registry.latest("dataset").id
     with pytest.raises(EvaluationError, match=f"{dataset} is no model to compare with"):
         luthier.evaluate(evaluated, against=dataset)
+
+
+def test_the_curves_of_the_run_are_read(evaluated):
+    found = luthier.evaluate(evaluated).assessment.diagnosis
+    assert found is not None
+    assert found.state in ("still learning", "converged", "overfitting", "underfitting"), found
+    run = evaluated.registry.latest("run")
+    (evaluated.workspace.root / run.path / "curves.json").unlink()
+    assert luthier.evaluate(evaluated).assessment.diagnosis is None
