@@ -275,7 +275,7 @@ def _shop_files() -> dict[str, str]:
         ("Where is the shop in Leeds?", "It is in 5 Kirkgate, beside the market."),
         ("Hm", "?"),
     ]
-    golden = [{"question": f"How long does {thing} take in Ely?", "facts": ["7 days"]} for thing in things[:4]]
+    golden = [{"question": f"Ely waits for {thing} until when?", "facts": ["7 days"]} for thing in things[:4]]
     return {
         "raw/chats.jsonl": "".join(json.dumps(chat) + "\n" for chat in chats),
         "raw/tickets.csv": "question,answer\n" + "".join(f'"{ask}","{answer}"\n' for ask, answer in tickets),

@@ -312,6 +312,12 @@ class GatesSection(Section):
     facts: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="share of golden questions with every fact recalled, at least"
     )
+    forgetting: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="rise of the loss on general text from that of the base model, nats per token, at most"
+    )
+    latency: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="mean seconds for one answer, asked alone on this machine, at most"
+    )
 
 
 class EvaluationSection(Section):
@@ -324,9 +330,10 @@ class EvaluationSection(Section):
     gates: GatesSection = GatesSection()
 
     @model_validator(mode="after")
-    def _facts_need_questions(self) -> "EvaluationSection":
-        if self.gates.facts is not None and self.questions is None:
-            raise ValueError("gates.facts needs evaluation.questions")
+    def _answers_need_questions(self) -> "EvaluationSection":
+        for gate in ("facts", "latency"):
+            if getattr(self.gates, gate) is not None and self.questions is None:
+                raise ValueError(f"gates.{gate} needs evaluation.questions")
         return self
 
 

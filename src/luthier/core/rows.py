@@ -105,3 +105,14 @@ class TokenRow:
     @property
     def target_tokens(self) -> int:
         return sum(self.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class RowLoss:
+    """Cross-entropy of one row in nats, summed over its target tokens; of these, `correct_tokens` were those that the
+    model found the likeliest."""
+
+    row_id: str
+    loss_sum: float
+    target_tokens: int
+    correct_tokens: int

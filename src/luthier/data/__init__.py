@@ -4,6 +4,7 @@ from luthier.data.clean import spoken
 from luthier.data.dataset import PAGE_NAME, export, iterate_rows, read_ledger, read_report, read_rows
 from luthier.data.diff import DatasetDiff, Difference, diff_datasets
 from luthier.data.encoder_passes import needs_encoder
+from luthier.data.language import guess_language
 from luthier.data.leakage import find_leaks, rows_of_file
 from luthier.data.ledger import LedgerEntry
 from luthier.data.prepare import Prepared, prepare
@@ -22,6 +23,7 @@ __all__ = [
     "diff_datasets",
     "export",
     "find_leaks",
+    "guess_language",
     "iterate_rows",
     "needs_encoder",
     "prepare",

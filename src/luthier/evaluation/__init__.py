@@ -1,36 +1,53 @@
 """Metrics with intervals, scores of answers, gates, and the report. Losses and answers are passed in."""
 
-from luthier.evaluation.assessment import Assessment, assess
+from luthier.evaluation.assessment import Assessment, Context, Forgetting, assess
 from luthier.evaluation.diagnosis import Diagnosis, diagnose
 from luthier.evaluation.facts import AnswerScore, score_answer, score_answers
-from luthier.evaluation.gates import MIN_PAIRED_EXAMPLES, GateResult, Measured, Verdict
-from luthier.evaluation.losses import RowLoss, loss_difference, loss_interval, perplexity
+from luthier.evaluation.gates import MIN_PAIRED_EXAMPLES, GateResult, Leak, Verdict
+from luthier.evaluation.losses import loss_difference, loss_interval
+from luthier.evaluation.measured import HeldOutRow, Measured
+from luthier.evaluation.metrics import METRICS, Metric
 from luthier.evaluation.questions import GoldenQuestion, read_questions
+from luthier.evaluation.replies import ReplyScore, ReplyTask, score_reply
 from luthier.evaluation.report import render_report
-from luthier.evaluation.statistics import Interval, mean_interval, paired_difference, ratio_interval, share_interval
+from luthier.evaluation.skills import SkillScore, SkillTask, general_texts, score_skills, skill_tasks
+from luthier.evaluation.slices import Slice
+from luthier.evaluation.statistics import Interval, mean_interval, paired_difference, share_interval
 
 __all__ = [
+    "METRICS",
     "MIN_PAIRED_EXAMPLES",
     "AnswerScore",
     "Assessment",
+    "Context",
     "Diagnosis",
+    "Forgetting",
     "GateResult",
     "GoldenQuestion",
+    "HeldOutRow",
     "Interval",
+    "Leak",
     "Measured",
-    "RowLoss",
+    "Metric",
+    "ReplyScore",
+    "ReplyTask",
+    "SkillScore",
+    "SkillTask",
+    "Slice",
     "Verdict",
     "assess",
     "diagnose",
+    "general_texts",
     "loss_difference",
     "loss_interval",
     "mean_interval",
     "paired_difference",
-    "perplexity",
-    "ratio_interval",
     "read_questions",
     "render_report",
     "score_answer",
     "score_answers",
+    "score_reply",
+    "score_skills",
     "share_interval",
+    "skill_tasks",
 ]

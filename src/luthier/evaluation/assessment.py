@@ -1,34 +1,71 @@
 """All that an evaluation found, side by side for two models, and what the gates made of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from luthier.core.errors import EvaluationError
 from luthier.core.identity import content_id
 from luthier.core.recipe import GatesSection
 from luthier.evaluation.diagnosis import Diagnosis
 from luthier.evaluation.facts import AnswerScore
-from luthier.evaluation.gates import GateResult, Measured, Verdict, judge, overall
-from luthier.evaluation.losses import loss_interval, perplexity
-from luthier.evaluation.statistics import Interval, share_interval
+from luthier.evaluation.gates import GateResult, Leak, Verdict, judge, overall
+from luthier.evaluation.losses import loss_difference, refuse_unpaired
+from luthier.evaluation.measured import HeldOutRow, Measured
+from luthier.evaluation.metrics import compare, measure
+from luthier.evaluation.replies import ReplyScore
+from luthier.evaluation.skills import SkillScore, lost_skills
+from luthier.evaluation.slices import Slice, find_slices
+from luthier.evaluation.statistics import Interval
+
+Score = TypeVar("Score", AnswerScore, ReplyScore, SkillScore)
+_TIMED = frozenset({"answer_seconds"})
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known beside the two models: the test rows by id, the base model's own measurements of general text and
+    skills, leaks of what is tested into training (None where nobody looked), and what the training's curves say."""
+
+    held_out: Mapping[str, HeldOutRow] = field(default_factory=dict)
+    base: Measured | None = None
+    leaks: Sequence[Leak] | None = None
+    diagnosis: Diagnosis | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """The rise of the loss on general text beside the base model, in nats per token, and the skills that were lost."""
+
+    base: str
+    rise: Interval
+    lost: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {"base": self.base, "rise": self.rise.to_json(), "lost": list(self.lost)}
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Metrics by name for the candidate and the reference, results of the gates, and the answers of both.
+    """Metrics by name for the candidate and the reference, their paired differences (candidate less reference), the
+    same for parts of the examples, results of the gates, and all answers.
 
-    Losses are in nats per target token; `facts_recalled`, `facts_wrong` and `never_stopped` are shares of questions.
-    `answers` pairs the scores of candidate and reference, question by question. `diagnosis` is that of the candidate's
-    training, None for a model that was not trained here.
+    `answers`, `replies` and `skills` pair the scores of candidate and reference, one by one. `diagnosis` is that of
+    the candidate's training, None for a model that was not trained here.
     """
 
     candidate: str
     reference: str
     metrics: Mapping[str, Interval]
     reference_metrics: Mapping[str, Interval]
+    differences: Mapping[str, Interval]
+    slices: tuple[Slice, ...]
     gates: tuple[GateResult, ...]
-    answers: tuple[tuple[AnswerScore, AnswerScore], ...]
-    diagnosis: Diagnosis | None = None
+    forgetting: Forgetting | None
+    diagnosis: Diagnosis | None
+    answers: tuple[tuple[AnswerScore, AnswerScore], ...] = field(repr=False)
+    replies: tuple[tuple[ReplyScore, ReplyScore], ...] = field(repr=False)
+    skills: tuple[tuple[SkillScore, SkillScore], ...] = field(repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -36,69 +73,110 @@ class Assessment:
 
     @property
     def id(self) -> str:
-        """Made from the content: the same findings about the same models have the same id."""
-        return content_id("evaluation", {**self._content(), "answers": self.answers_json()})
+        """Made from the content: the same findings about the same models have the same id. Times do not count."""
+        content = self._content()
+        for name in ("metrics", "reference_metrics", "differences"):
+            content[name] = {key: value for key, value in self._figures(name).items() if key not in _TIMED}
+        return content_id("evaluation", {**content, "answers": self.answers_json()})
 
     def to_json(self) -> dict[str, object]:
         """What `luthier evaluate --json` prints, without the answers; plain JSON values."""
         return {"evaluation": self.id, **self._content()}
 
     def answers_json(self) -> list[dict[str, object]]:
-        """One object a question, with the answer of both models and its score."""
-        return [
-            {
-                "question": ours.question,
-                "expected": list(ours.expected),
-                "candidate": _answer_json(ours),
-                "reference": _answer_json(theirs),
-            }
-            for ours, theirs in self.answers
-        ]
+        """One object a golden question, prompt of a test row or task of a skill, told apart by `asked`; with the answer
+        of both models and its score."""
+        questions = [_pair_json(*pair, _question_json, _answer_json) for pair in self.answers]
+        replies = [_pair_json(*pair, _prompt_json, _reply_json) for pair in self.replies]
+        return questions + replies + [_pair_json(*pair, _task_json, _skill_json) for pair in self.skills]
+
+    def _figures(self, name: str) -> dict[str, object]:
+        figures: Mapping[str, Interval] = getattr(self, name)
+        return {key: interval.to_json() for key, interval in figures.items()}
 
     def _content(self) -> dict[str, object]:
         return {
             "verdict": self.verdict,
             "candidate": self.candidate,
             "reference": self.reference,
-            "metrics": {name: interval.to_json() for name, interval in self.metrics.items()},
-            "reference_metrics": {name: interval.to_json() for name, interval in self.reference_metrics.items()},
+            "metrics": self._figures("metrics"),
+            "reference_metrics": self._figures("reference_metrics"),
+            "differences": self._figures("differences"),
+            "slices": [one.to_json() for one in self.slices],
             "gates": [gate.to_json() for gate in self.gates],
+            "forgetting": self.forgetting.to_json() if self.forgetting else None,
             "diagnosis": self.diagnosis.to_json() if self.diagnosis else None,
         }
 
 
-def assess(
-    gates: GatesSection, candidate: Measured, reference: Measured, diagnosis: Diagnosis | None = None
-) -> Assessment:
-    """Compute every metric of both models and let the gates judge; `diagnosis` is passed on.
+def assess(gates: GatesSection, candidate: Measured, reference: Measured, context: Context) -> Assessment:
+    """Compute every metric of both models and let the gates judge.
 
-    Both must have been measured on the same rows and questions; EvaluationError says where they were not.
+    Both must have been measured on the same rows, questions, prompts and tasks; EvaluationError says where they were
+    not.
     """
-    if [score.question for score in candidate.answers] != [score.question for score in reference.answers]:
-        raise EvaluationError(f"{candidate.model} and {reference.model} did not answer the same questions in one order")
+    _refuse_unpaired(candidate, reference)
     return Assessment(
         candidate=candidate.model,
         reference=reference.model,
-        metrics=measure(candidate),
-        reference_metrics=measure(reference),
-        gates=tuple(judge(gates, candidate, reference)),
+        metrics=measure(candidate, context.held_out),
+        reference_metrics=measure(reference, context.held_out),
+        differences=compare(candidate, reference, context.held_out),
+        slices=tuple(find_slices(candidate, reference, context.held_out)),
+        gates=tuple(judge(gates, candidate, reference, context.base, context.leaks)),
+        forgetting=_forgetting(candidate, context.base),
+        diagnosis=context.diagnosis,
         answers=tuple(zip(candidate.answers, reference.answers, strict=True)),
-        diagnosis=diagnosis,
+        replies=tuple(zip(candidate.replies, reference.replies, strict=True)),
+        skills=tuple(zip(candidate.skills, reference.skills, strict=True)),
     )
 
 
-def measure(measured: Measured) -> dict[str, Interval]:
-    """The metrics of one model: those for which there are rows or answers."""
-    metrics: dict[str, Interval] = {}
-    for split, rows in (("validation", measured.validation), ("test", measured.test)):
-        if rows:
-            metrics[f"{split}_loss"] = loss_interval(rows)
-            metrics[f"{split}_perplexity"] = perplexity(metrics[f"{split}_loss"])
-    if measured.answers:
-        metrics["facts_recalled"] = share_interval([score.recalled for score in measured.answers])
-        metrics["facts_wrong"] = share_interval([bool(score.wrong) for score in measured.answers])
-        metrics["never_stopped"] = share_interval([score.never_stopped for score in measured.answers])
-    return metrics
+def _refuse_unpaired(candidate: Measured, reference: Measured) -> None:
+    asked = (
+        ("questions", [one.question for one in candidate.answers], [one.question for one in reference.answers]),
+        ("test rows", [one.row_id for one in candidate.replies], [one.row_id for one in reference.replies]),
+        ("tasks", [one.prompt for one in candidate.skills], [one.prompt for one in reference.skills]),
+    )
+    for what, ours, theirs in asked:
+        if ours != theirs:
+            raise EvaluationError(
+                f"{candidate.model} and {reference.model} did not answer the same {what} in one order"
+            )
+    refuse_unpaired(candidate.test, reference.test)
+    refuse_unpaired(candidate.validation, reference.validation)
+
+
+def _forgetting(candidate: Measured, base: Measured | None) -> Forgetting | None:
+    if base is None or not candidate.general or not base.general:
+        return None
+    rise = loss_difference(candidate.general, base.general)
+    return Forgetting(base.model, rise, tuple(lost_skills(candidate.skills, base.skills)))
+
+
+def _pair_json(
+    ours: Score,
+    theirs: Score,
+    asked: Callable[[Score], dict[str, object]],
+    answered: Callable[[Score], dict[str, object]],
+) -> dict[str, object]:
+    return {**asked(ours), "candidate": answered(ours), "reference": answered(theirs)}
+
+
+def _question_json(score: AnswerScore) -> dict[str, object]:
+    return {"asked": "question", "question": score.question, "topic": score.topic, "expected": list(score.expected)}
+
+
+def _prompt_json(score: ReplyScore) -> dict[str, object]:
+    return {"asked": "test row", "row": score.row_id, "question": score.prompt, "expected": score.expected}
+
+
+def _task_json(score: SkillScore) -> dict[str, object]:
+    return {"asked": "skill", "skill": score.skill, "question": score.prompt}
+
+
+def _skill_json(score: SkillScore) -> dict[str, object]:
+    return {"answer": score.answer, "passed": score.passed}
 
 
 def _answer_json(score: AnswerScore) -> dict[str, object]:
@@ -106,5 +184,18 @@ def _answer_json(score: AnswerScore) -> dict[str, object]:
         "answer": score.answer,
         "recalled": score.recalled,
         "wrong": list(score.wrong),
+        "refused": score.refused,
         "never_stopped": score.never_stopped,
+    }
+
+
+def _reply_json(score: ReplyScore) -> dict[str, object]:
+    return {
+        "answer": score.answer,
+        "exact": score.exact,
+        "facts": score.facts,
+        "facts_matched": score.facts_matched,
+        "rouge_1": score.rouge_1,
+        "rouge_l": score.rouge_l,
+        "chrf": score.chrf,
     }

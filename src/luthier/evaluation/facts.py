@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from luthier.core.generation import Completion
 from luthier.evaluation.questions import GoldenQuestion
 from luthier.text.facts import recalls, wrong_facts
+from luthier.text.overlap import count_words
+from luthier.text.refusals import is_refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,16 @@ class AnswerScore:
     recalled: bool
     wrong: tuple[str, ...]
     never_stopped: bool
+    topic: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Whether the answer declines the question."""
+        return is_refusal(self.answer)
+
+    @property
+    def words(self) -> int:
+        return count_words(self.answer)
 
 
 def score_answer(question: GoldenQuestion, completion: Completion) -> AnswerScore:
@@ -31,6 +43,7 @@ def score_answer(question: GoldenQuestion, completion: Completion) -> AnswerScor
         recalled=all(recalls(answer, fact) for fact in question.facts),
         wrong=tuple(sorted(fact.value for fact in wrong)),
         never_stopped=completion.finish_reason == "length",
+        topic=question.topic,
     )
 
 

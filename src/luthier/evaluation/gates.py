@@ -5,7 +5,9 @@ The rule. A gate sets the candidate beside the reference on the same examples.
    however few examples show it (but `MIN_BOOTSTRAP_ROWS`, below which a gate is inconclusive).
 2. A pass needs `MIN_PAIRED_EXAMPLES` in the evaluation as a whole: where one gate has them, a loss gate on fewer
    rows may pass, and says how few they were. A facts gate speaks of a share and needs them itself.
-3. The verdict is fail if any gate fails, else inconclusive if any is, else pass. Without a gate it is inconclusive.
+3. A limit that the recipe sets is compared with the figure itself.
+4. Rows or questions that leaked into training fail, whatever the figures.
+5. The verdict is fail if any gate fails, else inconclusive if any is, else pass. Without a gate it is inconclusive.
 """
 
 from collections.abc import Sequence
@@ -13,9 +15,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from luthier.core.recipe import GatesSection
-from luthier.evaluation.facts import AnswerScore
-from luthier.evaluation.losses import RowLoss, loss_difference, loss_interval
-from luthier.evaluation.statistics import paired_difference, share_interval
+from luthier.evaluation.losses import loss_difference, loss_interval
+from luthier.evaluation.measured import Measured
+from luthier.evaluation.skills import lost_skills
+from luthier.evaluation.statistics import mean_interval, paired_difference, share_interval
 
 MIN_PAIRED_EXAMPLES = 200
 """Pairs below which nothing is let through: with 200 yes-or-no answers the 95 % interval of a share is up to ±7
@@ -24,6 +27,8 @@ points wide, and a true drop of ten points still has good odds to be seen; with 
 MIN_BOOTSTRAP_ROWS = 10
 """Rows below which an interval is not believed: drawn again, so few give one that is too narrow (with 5 normal values
 it calls 7 % of equal models worse, with 10 about 5 %, with many 2.5 %)."""
+
+_LEAKS_NAMED = 3
 
 Verdict = Literal["pass", "fail", "inconclusive"]
 
@@ -41,33 +46,51 @@ class GateResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What one model did: losses of the splits it was scored on and the scores of its answers.
+class Leak:
+    """A test row or golden question whose words are `likeness` alike (Jaccard) to those of a training row."""
 
-    `model` is the id of a run, release or base model.
-    """
+    tested: str
+    trained: str
+    likeness: float
 
-    model: str
-    test: Sequence[RowLoss] = ()
-    validation: Sequence[RowLoss] = ()
-    answers: Sequence[AnswerScore] = ()
+    def to_json(self) -> dict[str, object]:
+        return {"tested": self.tested, "trained": self.trained, "likeness": self.likeness}
 
 
-def judge(gates: GatesSection, candidate: Measured, reference: Measured) -> list[GateResult]:
-    """One result for each gate that is set, or a single inconclusive one where none is. At least one in all.
+def judge(
+    gates: GatesSection,
+    candidate: Measured,
+    reference: Measured,
+    base: Measured | None = None,
+    leaks: Sequence[Leak] | None = None,
+) -> list[GateResult]:
+    """One result for each gate that is set, or a single inconclusive one where none is; and one for leakage, unless
+    `leaks` is None: nobody looked. At least one in all.
 
-    `candidate.answers[i]` and `reference.answers[i]` answer the same question. Raises EvaluationError where the losses
-    are not of the same rows.
+    `candidate.answers[i]` and `reference.answers[i]` answer the same question. What was forgotten is told by the
+    general text and skills of `base`, the model before any tuning. Raises EvaluationError where losses are not of the
+    same rows.
     """
     sizes = [len(candidate.test)] if gates.loss else []
     sizes += [len(candidate.answers)] if gates.facts is not None else []
-    if not sizes:
-        return [GateResult("evaluation.gates", "inconclusive", "No gate is set in the recipe, so nothing was decided.")]
+    enough = max(sizes, default=0) >= MIN_PAIRED_EXAMPLES
     results = []
     if gates.loss:
-        results.append(_loss_gate(candidate, reference, enough=max(sizes) >= MIN_PAIRED_EXAMPLES))
+        results.append(_loss_gate(candidate, reference, enough))
     if gates.facts is not None:
         results.append(_facts_gate(gates.facts, candidate, reference))
+    if gates.forgetting is not None:
+        results.append(_forgetting_gate(gates.forgetting, candidate, base))
+    if gates.latency is not None:
+        results.append(_latency_gate(gates.latency, candidate))
+    if not results:
+        results.append(
+            GateResult("evaluation.gates", "inconclusive", "No gate is set in the recipe, so nothing was decided.")
+        )
+    elif not enough:
+        results = [_held_back(result, max(sizes, default=0)) for result in results]
+    if leaks is not None:
+        results.append(_leakage_gate(leaks))
     return results
 
 
@@ -115,6 +138,50 @@ def _facts_gate(least: float, candidate: Measured, reference: Measured) -> GateR
     if share.value < least:
         return GateResult("facts", "fail", f"Below the {least:.1%} asked for: {measured}.")
     return GateResult("facts", "pass", f"At or above the {least:.1%} asked for: {measured}.")
+
+
+def _forgetting_gate(most: float, candidate: Measured, base: Measured | None) -> GateResult:
+    if base is None or not candidate.general or not base.general:
+        return GateResult("forgetting", "inconclusive", "The loss on general text was not measured.")
+    rise = loss_difference(candidate.general, base.general)
+    lost = lost_skills(candidate.skills, base.skills)
+    measured = (
+        f"the loss on general text is {loss_interval(candidate.general).value:.3f} nats per token, "
+        f"{rise.value:+.3f} beside {base.model} (95 % interval {rise.low:+.3f} to {rise.high:+.3f})"
+    )
+    skills = f" Skills lost: {', '.join(lost)}." if lost else " No skill was lost beyond chance."
+    if rise.value > most:
+        return GateResult("forgetting", "fail", f"More than the {most:g} allowed: {measured}.{skills}")
+    return GateResult("forgetting", "pass", f"Within the {most:g} allowed: {measured}.{skills}")
+
+
+def _latency_gate(most: float, candidate: Measured) -> GateResult:
+    if not candidate.seconds:
+        return GateResult("latency", "inconclusive", "No answer was timed.")
+    mean = mean_interval(candidate.seconds)
+    measured = f"{mean.value:.2f} seconds an answer on average over {len(candidate.seconds)}, asked one at a time"
+    if mean.value > most:
+        return GateResult("latency", "fail", f"More than the {most:g} seconds allowed: {measured}.")
+    return GateResult("latency", "pass", f"Within the {most:g} seconds allowed: {measured}.")
+
+
+def _leakage_gate(leaks: Sequence[Leak]) -> GateResult:
+    if not leaks:
+        return GateResult(
+            "leakage", "pass", "No test row or question shares 80 % of its words with a row that was trained on."
+        )
+    named = "; ".join(f"{leak.tested} is {leak.likeness:.0%} like {leak.trained}" for leak in leaks[:_LEAKS_NAMED])
+    more = f"; and {len(leaks) - _LEAKS_NAMED} more" if len(leaks) > _LEAKS_NAMED else ""
+    return GateResult(
+        "leakage", "fail", f"What is tested was trained on, so that figures prove nothing: {named}{more}."
+    )
+
+
+def _held_back(result: GateResult, pairs: int) -> GateResult:
+    """A pass without enough pairs in the whole evaluation is none."""
+    if result.verdict != "pass":
+        return result
+    return GateResult(result.gate, "inconclusive", f"{_too_few(pairs)} {result.reason}")
 
 
 def _recalled(measured: Measured) -> list[bool]:

@@ -1,34 +1,39 @@
-"""Cross-entropy and perplexity of held-out rows, alone and of two models on the same rows."""
+"""Cross-entropy of held-out rows, alone and of two models on the same rows."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import numpy as np
 
 from luthier.core.errors import EvaluationError
-from luthier.evaluation.statistics import Interval, ratio_interval
+from luthier.core.rows import RowLoss
+from luthier.evaluation.statistics import (
+    Interval,
+    Numbers,
+    figure_interval,
+    paired_figure_difference,
+    ratio,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class RowLoss:
-    """Cross-entropy of one row in nats, summed over its target tokens."""
-
-    row_id: str
-    loss_sum: float
-    target_tokens: int
-
-
-def loss_interval(rows: Sequence[RowLoss]) -> Interval:
-    """Cross-entropy in nats per target token; the interval draws rows again.
+def loss_columns(rows: Sequence[RowLoss]) -> Numbers:
+    """Loss and target tokens of each row, shape [rows, 2], in the order of the ids, so that two models pair.
 
     Raises EvaluationError where there is no row, a loss is not finite, a row has no target or stands twice.
     """
     _check(rows)
-    return ratio_interval([row.loss_sum for row in rows], [row.target_tokens for row in rows])
+    return np.array([(row.loss_sum, row.target_tokens) for row in sorted(rows, key=lambda row: row.row_id)])
 
 
-def perplexity(loss: Interval) -> Interval:
-    """exp of a cross-entropy in nats per token, and of the ends of its interval."""
-    return Interval(math.exp(loss.value), math.exp(loss.low), math.exp(loss.high))
+def loss_interval(rows: Sequence[RowLoss]) -> Interval:
+    """Cross-entropy in nats per target token; the interval draws rows again. Raises as `loss_columns` does."""
+    return figure_interval(loss_columns(rows), ratio)
+
+
+def perplexity(sums: Numbers) -> Numbers:
+    """exp of the cross-entropy in nats per token, of summed `loss_columns`."""
+    exponential: Numbers = np.exp(ratio(sums))
+    return exponential
 
 
 def loss_difference(candidate: Sequence[RowLoss], reference: Sequence[RowLoss]) -> Interval:
@@ -36,8 +41,13 @@ def loss_difference(candidate: Sequence[RowLoss], reference: Sequence[RowLoss]) 
 
     Rows are paired by id, in any order. Raises EvaluationError where the two did not score the same targets.
     """
-    _check(candidate)
-    _check(reference)
+    ours, theirs = loss_columns(candidate), loss_columns(reference)
+    refuse_unpaired(candidate, reference)
+    return paired_figure_difference(ours, theirs, ratio)
+
+
+def refuse_unpaired(candidate: Sequence[RowLoss], reference: Sequence[RowLoss]) -> None:
+    """Raise EvaluationError unless both models scored the same targets of the same rows."""
     others = {row.row_id: row for row in reference}
     unpaired = others.keys() ^ {row.row_id for row in candidate}
     if unpaired:
@@ -51,9 +61,6 @@ def loss_difference(candidate: Sequence[RowLoss], reference: Sequence[RowLoss]) 
             f"{len(unequal)} rows have another number of target tokens for each model, such as {min(unequal)}",
             allowed="models with the same tokenizer and template",
         )
-    return ratio_interval(
-        [row.loss_sum - others[row.row_id].loss_sum for row in candidate], [row.target_tokens for row in candidate]
-    )
 
 
 def _check(rows: Sequence[RowLoss]) -> None:

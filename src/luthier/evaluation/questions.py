@@ -6,13 +6,17 @@ from pathlib import Path
 
 from luthier.core.errors import EvaluationError
 
-ALLOWED = 'one object a line: {"question": "...", "facts": ["...", ...]}; other fields are ignored'
+ALLOWED = (
+    'one object a line: {"question": "...", "facts": ["...", ...]}, and "topic" where there is one; other fields are '
+    "ignored"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class GoldenQuestion:
     question: str
     facts: tuple[str, ...]
+    topic: str = ""
 
 
 def read_questions(path: Path) -> list[GoldenQuestion]:
@@ -63,4 +67,7 @@ def _parse(line: str, where: str) -> GoldenQuestion:
         raise EvaluationError("field facts is missing or is no list with a fact", where=where, allowed=ALLOWED)
     if not all(isinstance(fact, str) and any(map(str.isalnum, fact)) for fact in facts):
         raise EvaluationError("a fact is no text with a word or number", where=where, allowed=ALLOWED)
-    return GoldenQuestion(question.strip(), tuple(fact.strip() for fact in facts))
+    topic = fields.get("topic") or ""
+    if not isinstance(topic, str):
+        raise EvaluationError("field topic is no text", where=where, allowed=ALLOWED)
+    return GoldenQuestion(question.strip(), tuple(fact.strip() for fact in facts), topic.strip())

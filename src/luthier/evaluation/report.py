@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from luthier.evaluation.assessment import Assessment
+from luthier.evaluation.assessment import Assessment, Forgetting
 from luthier.evaluation.facts import AnswerScore
 from luthier.evaluation.gates import Verdict
+from luthier.evaluation.metrics import METRIC_OF, METRICS, Metric, Unit
+from luthier.evaluation.slices import Slice
 from luthier.evaluation.statistics import Interval
 
 _VERDICTS: dict[Verdict, str] = {
@@ -12,16 +14,9 @@ _VERDICTS: dict[Verdict, str] = {
     "fail": "FAIL: this run must not be released.",
     "inconclusive": "INCONCLUSIVE: there is not enough evidence to release this run.",
 }
-_LABELS = {
-    "validation_loss": "validation loss (nats per token)",
-    "validation_perplexity": "validation perplexity",
-    "test_loss": "test loss (nats per token)",
-    "test_perplexity": "test perplexity",
-    "facts_recalled": "questions with every fact recalled",
-    "facts_wrong": "answers with a wrong fact",
-    "never_stopped": "answers that never stopped",
-}
-_SHARES = frozenset({"facts_recalled", "facts_wrong", "never_stopped"})
+_STYLES: dict[Unit, str] = {
+    "nats": ".3f", "bits": ".3f", "share": ".1%", "number": ".2f", "points": ".1f", "seconds": ".2f"
+}  # fmt: skip
 _ANSWER_CHARACTERS = 200
 
 AnswerPair = tuple[AnswerScore, AnswerScore]
@@ -39,11 +34,24 @@ def render_report(assessment: Assessment, examples: int = 3) -> str:
         parts += ["## How the training went", f"**{found.state.capitalize()}.** {found.sentence} {found.advice}"]
     if assessment.metrics:
         parts += ["## Figures (95 % interval in brackets)", _table(_metric_rows(assessment))]
+    if assessment.forgetting:
+        parts += ["## What was forgotten", forgetting_sentence(assessment.forgetting)]
+    if assessment.slices:
+        parts += ["## Parts", _table(_slice_rows(assessment.slices))]
     for title, pairs in zip(("Right", "Wrong"), choose_examples(assessment.answers, examples), strict=True):
         if pairs:
             parts.append(f"## {title} answers")
             parts += [_example(pair, assessment) for pair in pairs]
     return "\n\n".join(parts) + "\n"
+
+
+def forgetting_sentence(found: Forgetting) -> str:
+    """The rise of the loss on general text, and the skills that went with it."""
+    lost = f"Lost beyond chance: {', '.join(found.lost)}." if found.lost else "No general skill was lost beyond chance."
+    return (
+        f"The loss on general text changed by {found.rise.value:+.3f} nats per token beside {found.base} "
+        f"[{found.rise.low:+.3f}, {found.rise.high:+.3f}]. {lost}"
+    )
 
 
 def choose_examples(answers: Sequence[AnswerPair], most: int) -> tuple[list[AnswerPair], list[AnswerPair]]:
@@ -60,23 +68,52 @@ def choose_examples(answers: Sequence[AnswerPair], most: int) -> tuple[list[Answ
 
 
 def _metric_rows(assessment: Assessment) -> list[tuple[str, ...]]:
-    header = ("", assessment.candidate, assessment.reference)
+    header = ("", assessment.candidate, assessment.reference, "difference")
     columns = (assessment.metrics, assessment.reference_metrics)
     return [
         header,
         *(
-            (label, *(_figure(name, metrics.get(name)) for metrics in columns))
-            for name, label in _LABELS.items()
-            if any(name in metrics for metrics in columns)
+            (
+                metric.label,
+                *(figure_text(metric, metrics.get(metric.name)) for metrics in columns),
+                difference_text(metric, assessment.differences.get(metric.name)),
+            )
+            for metric in METRICS
+            if any(metric.name in metrics for metrics in columns)
         ),
     ]
 
 
-def _figure(name: str, interval: Interval | None) -> str:
+def _slice_rows(slices: Sequence[Slice]) -> list[tuple[str, ...]]:
+    return [
+        ("part", "examples", "", "difference"),
+        *(
+            (
+                f"{one.by}: {one.name}",
+                str(one.examples),
+                METRIC_OF[one.metric].label,
+                difference_text(METRIC_OF[one.metric], one.difference),
+            )
+            for one in slices
+        ),
+    ]
+
+
+def figure_text(metric: Metric, interval: Interval | None) -> str:
+    """A figure with its interval in brackets, a dash for none."""
     if interval is None:
         return "-"
-    style = ".1%" if name in _SHARES else ".3f" if name.endswith("loss") else ".2f"
+    style = _STYLES[metric.unit]
     return f"{interval.value:{style}} [{interval.low:{style}}, {interval.high:{style}}]"
+
+
+def difference_text(metric: Metric, interval: Interval | None) -> str:
+    """A difference with its sign and interval; shares in percentage points."""
+    if interval is None:
+        return "-"
+    scale, style = (100, "+.1f") if metric.unit == "share" else (1, f"+{_STYLES[metric.unit]}")
+    value, low, high = (scale * number for number in (interval.value, interval.low, interval.high))
+    return f"{value:{style}} [{low:{style}}, {high:{style}}]"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:

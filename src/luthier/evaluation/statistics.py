@@ -1,7 +1,7 @@
 """Means with 95 % intervals. Everything is seeded: the same numbers give the same interval."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,29 +30,54 @@ class Interval:
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
-def mean_interval(values: ArrayLike, seed: int = 0) -> Interval:
-    """Mean of one value a row, shape [rows], with its percentile bootstrap interval over rows."""
-    array = np.asarray(values, dtype=np.float64)
-    return ratio_interval(array, np.ones_like(array), seed)
+Numbers = NDArray[np.float64]
+Figure = Callable[[Numbers], Numbers]
+"""From sums over rows, shape [..., columns], to a figure, shape [...]: `ratio`, for one."""
 
 
-def ratio_interval(numerators: ArrayLike, denominators: ArrayLike, seed: int = 0) -> Interval:
-    """Sum of numerators over sum of denominators, both of shape [rows], such as loss per token.
+def ratio(sums: Numbers) -> Numbers:
+    """The first column over the second."""
+    quotient: Numbers = sums[..., 0] / sums[..., 1]
+    return quotient
 
-    The interval is the percentile bootstrap over rows (Efron 1979): rows are drawn again with replacement, a row's
-    numerator and denominator together. Raises EvaluationError where there is no row or a value is not finite.
+
+def figure_interval(rows: ArrayLike, figure: Figure, seed: int = 0) -> Interval:
+    """A figure of the sums of all rows, shape [rows, columns], such as loss per token.
+
+    The interval is the percentile bootstrap over rows (Efron 1979): rows are drawn again with replacement, all columns
+    of a row together. Raises EvaluationError where there is no row or a value is not finite.
     """
-    over, under = np.asarray(numerators, dtype=np.float64), np.asarray(denominators, dtype=np.float64)
-    if over.ndim != 1 or over.shape != under.shape:
-        raise ValueError(f"shapes {over.shape} and {under.shape} are not one value a row")
-    if not len(over):
-        raise EvaluationError("nothing to average: there are no rows")
-    if not (np.isfinite(over).all() and np.isfinite(under).all()):
-        raise EvaluationError("a value is not a finite number, so there is no average")
-    value = float(over.sum() / under.sum())
-    ratios = np.concatenate([over[rows].sum(axis=1) / under[rows].sum(axis=1) for rows in _resamples(len(over), seed)])
-    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value, min(float(low), value), max(float(high), value))
+    array = _checked(rows)
+    drawn = np.concatenate([figure(_sums(array, places)) for places in _resamples(len(array), seed)])
+    return _interval(float(figure(array.sum(axis=0))), drawn)
+
+
+def paired_figure_difference(candidate: ArrayLike, reference: ArrayLike, figure: Figure, seed: int = 0) -> Interval:
+    """The figure of the candidate less that of the reference, shape [rows, columns] each, row by row.
+
+    Each resample draws the same rows of both, so that what makes a row hard for both does not widen the interval.
+    """
+    ours, theirs = _checked(candidate), _checked(reference)
+    if ours.shape != theirs.shape:
+        raise ValueError(f"shapes {ours.shape} and {theirs.shape} do not pair")
+    drawn = np.concatenate(
+        [figure(_sums(ours, places)) - figure(_sums(theirs, places)) for places in _resamples(len(ours), seed)]
+    )
+    return _interval(float(figure(ours.sum(axis=0)) - figure(theirs.sum(axis=0))), drawn)
+
+
+def mean_interval(values: ArrayLike, seed: int = 0) -> Interval:
+    """Mean of one value a row, shape [rows], with its interval as of `figure_interval`."""
+    array = np.asarray(values, dtype=np.float64)
+    return figure_interval(np.stack([array, np.ones_like(array)], axis=-1), ratio, seed)
+
+
+def paired_difference(candidate: ArrayLike, reference: ArrayLike, seed: int = 0) -> Interval:
+    """Mean of `candidate - reference`, shape [rows] each, row by row, with its bootstrap interval."""
+    ours, theirs = np.asarray(candidate, dtype=np.float64), np.asarray(reference, dtype=np.float64)
+    if ours.shape != theirs.shape:
+        raise ValueError(f"shapes {ours.shape} and {theirs.shape} do not pair")
+    return mean_interval(ours - theirs, seed)
 
 
 def share_interval(hits: Sequence[bool]) -> Interval:
@@ -68,12 +93,25 @@ def share_interval(hits: Sequence[bool]) -> Interval:
     return Interval(share, max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
 
 
-def paired_difference(candidate: ArrayLike, reference: ArrayLike, seed: int = 0) -> Interval:
-    """Mean of `candidate - reference`, shape [rows] each, row by row, with its bootstrap interval."""
-    ours, theirs = np.asarray(candidate, dtype=np.float64), np.asarray(reference, dtype=np.float64)
-    if ours.shape != theirs.shape:
-        raise ValueError(f"shapes {ours.shape} and {theirs.shape} do not pair")
-    return mean_interval(ours - theirs, seed)
+def _checked(rows: ArrayLike) -> Numbers:
+    array = np.asarray(rows, dtype=np.float64)
+    if array.ndim != 2:
+        raise ValueError(f"shape {array.shape} is not one list of columns a row")
+    if not len(array):
+        raise EvaluationError("nothing to average: there are no rows")
+    if not np.isfinite(array).all():
+        raise EvaluationError("a value is not a finite number, so there is no average")
+    return array
+
+
+def _sums(array: Numbers, places: NDArray[np.int32]) -> Numbers:
+    """Sums over the rows of each resample: [resamples, columns] of array [rows, columns], places [resamples, rows]."""
+    return np.stack([column[places].sum(axis=1) for column in array.T], axis=-1)
+
+
+def _interval(value: float, drawn: Numbers) -> Interval:
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(value, min(float(low), value), max(float(high), value))
 
 
 def _resamples(rows: int, seed: int) -> Iterator[NDArray[np.int32]]:

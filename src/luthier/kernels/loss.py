@@ -18,6 +18,13 @@ def target_losses(hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch
     return losses
 
 
+@torch.no_grad()
+def target_hits(hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Whether each label is the likeliest token: bool [N]. Shapes as in `target_losses`."""
+    hits = [(hidden[chunk] @ head_weight.t()).max(-1).indices == labels[chunk] for chunk in _chunks(len(hidden))]
+    return torch.cat([labels.new_empty(0, dtype=torch.bool), *hits])
+
+
 class _TargetLosses(torch.autograd.Function):
     """With d = softmax(logits) - onehot(label) for each token: d loss / d hidden = d W, d loss / d W = d^T hidden."""
 

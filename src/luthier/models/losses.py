@@ -5,27 +5,17 @@ whole logits of the target tokens. The fast path is `luthier.models.fast_path`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from transformers import PreTrainedModel
 
-from luthier.core.rows import TokenRow
-from luthier.kernels.loss import target_losses
+from luthier.core.rows import RowLoss, TokenRow
+from luthier.kernels.loss import target_hits, target_losses
 from luthier.models.batch import FlatBatch
 from luthier.models.fast_path import FAST_ATTENTION, enable_fast_path, keeps_rows_apart
 from luthier.models.loading import plain_attention
-
-
-@dataclass(frozen=True, slots=True)
-class RowNll:
-    """Negative log-likelihood in nats summed over the target tokens of one row."""
-
-    row_id: str
-    loss_sum: float
-    target_tokens: int
 
 
 class RowsLoss:
@@ -58,24 +48,37 @@ class RowsLoss:
         return self._plain_token_losses(batch).sum()
 
     @torch.no_grad()
-    def row_losses(self, rows: Sequence[TokenRow], tokens_per_batch: int = 4096) -> list[RowNll]:
+    def row_losses(self, rows: Sequence[TokenRow], tokens_per_batch: int = 4096) -> list[RowLoss]:
         """The loss of each row, in the order given."""
         losses = []
         for batch_rows in batches_by_tokens(rows, tokens_per_batch):
             batch = FlatBatch.of(batch_rows)
-            each = self._token_losses(batch).double()
-            sums = torch.zeros(len(batch_rows), dtype=torch.float64).index_add_(0, batch.row_of_target, each)
+            each = torch.stack([scores.double() for scores in self._token_scores(batch)], -1)
+            sums = each.new_zeros(len(batch_rows), 2).index_add_(0, batch.row_of_target, each).tolist()
             losses += [
-                RowNll(row.id, float(total), row.target_tokens) for row, total in zip(batch_rows, sums, strict=True)
+                RowLoss(row.id, loss, row.target_tokens, int(hits))
+                for row, (loss, hits) in zip(batch_rows, sums, strict=True)
             ]
         return losses
+
+    def _token_scores(self, batch: FlatBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of each target, [N]: its negative log-likelihood, and whether it was the likeliest token."""
+        if self.fast_path == "on":
+            hidden, head = self._hidden(batch), self._head_weight()
+            return target_losses(hidden, head, batch.labels), target_hits(hidden, head, batch.labels)
+        logits = self._plain_logits(batch)
+        return F.cross_entropy(logits, batch.labels, reduction="none"), logits.argmax(-1) == batch.labels
 
     def _token_losses(self, batch: FlatBatch) -> torch.Tensor:
         return self._fast_token_losses(batch) if self.fast_path == "on" else self._plain_token_losses(batch)
 
     def _plain_token_losses(self, batch: FlatBatch) -> torch.Tensor:
+        return F.cross_entropy(self._plain_logits(batch), batch.labels, reduction="none")
+
+    def _plain_logits(self, batch: FlatBatch) -> torch.Tensor:
+        """Logits at the positions that predict targets, in fp32 for narrower types: [N, vocabulary]."""
         if self._one_row_at_a_time and len(batch.rows) > 1:
-            return torch.cat([self._plain_token_losses(FlatBatch.of([row])) for row in batch.rows])
+            return torch.cat([self._plain_logits(FlatBatch.of([row])) for row in batch.rows])
         self._attend_by(plain_attention(self._causal))
         output = self._causal(
             input_ids=batch.input_ids,
@@ -84,8 +87,7 @@ class RowsLoss:
             logits_to_keep=batch.predictors,
         )
         logits: torch.Tensor = output.logits[0]
-        wide = torch.promote_types(logits.dtype, torch.float32)
-        return F.cross_entropy(logits.to(wide), batch.labels, reduction="none")
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def _fast_sum(self, batch: FlatBatch) -> torch.Tensor:
         return self._fast_token_losses(batch).sum()

@@ -2,37 +2,20 @@
 
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from luthier.core.artefacts import Artefact, BaseModel, Evaluation, Run
 from luthier.core.errors import EvaluationError
 from luthier.core.files import atomic_directory
-from luthier.core.generation import Completion, GenerationRequest, complete
-from luthier.core.rows import TokenRow
-from luthier.evaluation import (
-    Assessment,
-    Diagnosis,
-    GoldenQuestion,
-    Measured,
-    RowLoss,
-    assess,
-    diagnose,
-    read_questions,
-    render_report,
-    score_answers,
-)
-from luthier.models.losses import RowsLoss
-from luthier.models.methods import load_trained
+from luthier.core.rows import Row
+from luthier.evaluation import Assessment, Context, Diagnosis, assess, diagnose, read_questions, render_report
 from luthier.pipeline.base import Base, open_base
-from luthier.pipeline.engine import RunsGenerator, conversation, run_folder
+from luthier.pipeline.measure import find_tested_leaks, measure_base, measure_models, set_exam
 from luthier.pipeline.prepare import dataset_rows
 from luthier.pipeline.project import Project
 from luthier.pipeline.release import replaced_by
 from luthier.pipeline.train import CURVES
-
-QUESTIONS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +58,17 @@ def evaluate(project: Project, run: str | None = None, against: str | None = Non
         candidate = project.registry.get(run, "run") if run else project.registry.latest("run")
         base = open_base(project)
         reference = _reference(project, base, candidate, against)
-        splits = _held_out(project, base, candidate, reference)
-        models = [reference.id, candidate.id]
-        losses = {model: _losses(project, base, model, splits) for model in models}
-        answers = _answers(project, base, models, questions)
-        theirs, ours = (
-            Measured(
-                model, losses[model]["test"], losses[model]["validation"], score_answers(questions, answers[model])
-            )
-            for model in models
+        held_out = _held_out(project, candidate, reference)
+        exam = set_exam(base, held_out["validation"], held_out["test"], questions)
+        measured = measure_models(project, base, exam, [reference.id, candidate.id], timed=candidate.id)
+        dataset = project.registry.get(candidate.parents[0], "dataset")
+        context = Context(
+            held_out=exam.held_out,
+            base=measured.get(base.artefact.id) or measure_base(project, base, exam),
+            leaks=find_tested_leaks(project, dataset, held_out["test"], questions),
+            diagnosis=_diagnosis(project, candidate),
         )
-        assessment = assess(settings.gates, ours, theirs, _diagnosis(project, candidate))
+        assessment = assess(settings.gates, measured[candidate.id], measured[reference.id], context)
         path = _record(project, candidate, reference.id, assessment)
     return Evaluated(candidate.id, path, assessment, time.monotonic() - begin)
 
@@ -106,18 +89,17 @@ def _reference(project: Project, base: Base, candidate: Artefact, against: str |
     return reference
 
 
-def _held_out(project: Project, base: Base, candidate: Artefact, reference: Artefact) -> dict[str, list[TokenRow]]:
+def _held_out(project: Project, candidate: Artefact, reference: Artefact) -> dict[str, list[Row]]:
     """Validation and test rows of the candidate's dataset, less those that the reference was trained on."""
     dataset = project.registry.get(candidate.parents[0], "dataset")
     seen: set[str] = set()
     if isinstance(reference, Run) and reference.parents[0] != dataset.id:
         earlier = project.registry.get(reference.parents[0], "dataset")
         seen = {row.id for row in dataset_rows(project, earlier, "train")}
-    held_out: dict[str, list[TokenRow]] = {}
-    for split in ("validation", "test"):
-        rows = [row for row in dataset_rows(project, dataset, split) if row.id not in seen]
-        held_out[split] = base.tokens(rows)
-    return held_out
+    return {
+        split: [row for row in dataset_rows(project, dataset, split) if row.id not in seen]
+        for split in ("validation", "test")
+    }
 
 
 def _diagnosis(project: Project, run: Artefact) -> Diagnosis | None:
@@ -130,40 +112,6 @@ def _diagnosis(project: Project, run: Artefact) -> Diagnosis | None:
     upsets = sum(int(str(run.summary.get(name, 0))) for name in ("skipped_steps", "spiked_steps"))
     kept = run.summary.get("kept_step")
     return diagnose(curves["train"], curves["validation"], upsets, kept if isinstance(kept, int) else None)
-
-
-def _losses(project: Project, base: Base, model: str, splits: dict[str, list[TokenRow]]) -> dict[str, list[RowLoss]]:
-    project.reporter.say(f"measuring the loss of {model}")
-    is_base = model == base.artefact.id
-    loss = RowsLoss(base.load() if is_base else load_trained(run_folder(project, model), base.load, base.dtype))
-    return {
-        split: [RowLoss(row.row_id, row.loss_sum, row.target_tokens) for row in loss.row_losses(rows)]
-        for split, rows in splits.items()
-    }
-
-
-def _answers(
-    project: Project, base: Base, models: Sequence[str], questions: Sequence[GoldenQuestion]
-) -> dict[str, list[Completion]]:
-    """Greedy answers of each model to all questions, in their order."""
-    if not questions:
-        return {model: [] for model in models}
-    generator = RunsGenerator(project, base)
-    recipe = project.recipe
-    answers: dict[str, list[Completion]] = {model: [] for model in models}
-    for model in models:
-        for start in range(0, len(questions), QUESTIONS_AT_ONCE):
-            requests = [
-                GenerationRequest(
-                    model,
-                    conversation(recipe.data.system, {"role": "user", "content": question.question}),
-                    max_new_tokens=recipe.evaluation.max_new_tokens,
-                )
-                for question in questions[start : start + QUESTIONS_AT_ONCE]
-            ]
-            answers[model] += complete(generator, requests)
-            project.reporter.progress(f"asking {model}", len(answers[model]), len(questions))
-    return answers
 
 
 def _record(project: Project, candidate: Artefact, reference: str, assessment: Assessment) -> Path:

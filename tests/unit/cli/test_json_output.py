@@ -95,7 +95,7 @@ def test_evaluate_reports_intervals_and_gates(reported):
     assert {"validation_loss", "test_loss", "test_perplexity", "facts_recalled"} <= set(found["metrics"])
     for metric in found["metrics"].values():
         assert metric["low"] <= metric["value"] <= metric["high"]
-    assert [gate["gate"] for gate in found["gates"]] == ["loss", "facts"]
+    assert [gate["gate"] for gate in found["gates"]] == ["loss", "facts", "leakage"]
     assert all(set(gate) == {"gate", "verdict", "reason"} for gate in found["gates"])
 
 

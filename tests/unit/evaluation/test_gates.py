@@ -2,9 +2,11 @@ import numpy as np
 import pytest
 
 from luthier.core.recipe import GatesSection
+from luthier.core.rows import RowLoss
 from luthier.evaluation.facts import AnswerScore
-from luthier.evaluation.gates import GateResult, Measured, judge, overall
-from luthier.evaluation.losses import RowLoss
+from luthier.evaluation.gates import GateResult, Leak, judge, overall
+from luthier.evaluation.measured import Measured
+from luthier.evaluation.skills import SkillScore
 
 LOSS = GatesSection(loss="no_worse")
 FACTS = GatesSection(loss=None, facts=0.6)
@@ -13,7 +15,7 @@ BOTH = GatesSection(loss="no_worse", facts=0.6)
 
 def losses(rows, mean, seed=0, noise=0.05):
     draws = np.random.default_rng(seed).normal(mean, noise, rows)
-    return [RowLoss(f"row-{index}", 20 * draw, 20) for index, draw in enumerate(draws)]
+    return [RowLoss(f"row-{index}", 20 * draw, 20, 0) for index, draw in enumerate(draws)]
 
 
 def answers(rows, right):
@@ -118,3 +120,87 @@ def test_the_same_quality_passes_and_ten_points_fewer_are_refused():
 
 def _answers_of(values):
     return [AnswerScore(f"{index}?", ("x",), "", bool(value), (), False) for index, value in enumerate(values)]
+
+
+@pytest.mark.parametrize(("shift", "released"), [(0.0, 95), (0.1, 10)])
+def test_the_loss_gate_by_simulation(shift, released):
+    """300 paired rows whose difficulty is shared: the same loss passes, one that is a tenth of a nat worse does not."""
+    generator = np.random.default_rng(11)
+
+    def passes():
+        hard = generator.normal(2.0, 0.8, 300)
+        noise = generator.normal(0, 0.3, (2, 300))
+        pair = [
+            Measured("m", test=[RowLoss(f"{row}", 20 * float(loss), 20, 0) for row, loss in enumerate(hard + each)])
+            for each in (noise[0] + shift, noise[1])
+        ]
+        return verdicts(LOSS, *pair)[1] == "pass"
+
+    passed = sum(passes() for _ in range(100))
+    assert passed >= released if shift == 0 else passed <= released
+
+
+def general(loss, skills=()):
+    return Measured("base-1", general=losses(40, loss), skills=skills)
+
+
+def skills(passed):
+    return [SkillScore("arithmetic", f"task {number}", "", number < passed) for number in range(15)]
+
+
+FORGETTING = GatesSection(loss=None, facts=0.0, forgetting=0.2)
+
+
+def forgot(rise, passed=15):
+    candidate = Measured("run-1", general=losses(40, 2.0 + rise), skills=skills(passed), answers=answers(200, 200))
+    reference = Measured("base-1", answers=answers(200, 0))
+    results = judge(FORGETTING, candidate, reference, general(2.0, skills(15)))
+    return next(result for result in results if result.gate == "forgetting")
+
+
+def test_a_rise_of_the_general_loss_within_the_limit_passes():
+    found = forgot(0.1)
+    assert found.verdict == "pass"
+    assert "+0.100 beside base-1" in found.reason
+    assert "No skill was lost" in found.reason
+
+
+def test_a_rise_beyond_the_limit_fails_and_names_the_skill_that_was_lost():
+    found = forgot(0.3, passed=3)
+    assert found.verdict == "fail"
+    assert "More than the 0.2 allowed" in found.reason
+    assert "Skills lost: arithmetic." in found.reason
+
+
+def test_forgetting_that_nobody_measured_is_inconclusive():
+    results = judge(FORGETTING, measured(questions=200, right=200), measured(questions=200))
+    assert [result.verdict for result in results] == ["pass", "inconclusive"]
+
+
+def test_answers_within_the_time_allowed_pass_and_slower_ones_fail():
+    gates = GatesSection(loss=None, facts=0.0, latency=1.0)
+    reference = measured(questions=200)
+    for seconds, verdict in ((0.5, "pass"), (1.5, "fail")):
+        candidate = Measured("run-1", answers=answers(200, 200), seconds=[seconds] * 5)
+        assert verdicts(gates, candidate, reference)[0]["latency"] == verdict
+    assert verdicts(gates, Measured("run-1", answers=answers(200, 200)), reference)[0]["latency"] == "inconclusive"
+
+
+def test_no_gate_passes_without_enough_pairs():
+    gates = GatesSection(loss=None, forgetting=0.2, latency=1.0)
+    candidate = Measured("run-1", general=losses(40, 2.0), seconds=[0.5] * 5)
+    found = verdicts(gates, candidate, Measured("base-1"))
+    assert found[1] == "inconclusive"
+    results = judge(gates, candidate, Measured("base-1"), general(2.0))
+    assert {result.verdict for result in results} == {"inconclusive"}
+    assert all("0 paired examples are too few" in result.reason for result in results)
+
+
+def test_leaks_fail_whatever_the_figures():
+    leaks = [Leak(f"question {number}", f"chats.jsonl row {number}", 1.0) for number in range(5)]
+    candidate, reference = measured(questions=200, right=200), measured(questions=200)
+    results = judge(FACTS, candidate, reference, leaks=leaks)
+    assert (results[-1].gate, results[-1].verdict, overall(results)) == ("leakage", "fail", "fail")
+    assert "question 0 is 100% like chats.jsonl row 0" in results[-1].reason
+    assert results[-1].reason.endswith("and 2 more.")
+    assert overall(judge(FACTS, candidate, reference, leaks=[])) == "pass"

@@ -13,12 +13,12 @@ def write(path, *lines):
     return path
 
 
-def test_questions_are_read_in_order_and_other_fields_ignored(tmp_path):
+def test_questions_are_read_in_order_with_topics_and_other_fields_ignored(tmp_path):
     other = json.dumps({"id": 3, "topic": "x", "fact": "A01", "question": " Where? ", "facts": ["Porto", " Halden "]})
     path = write(tmp_path / "golden.jsonl", "\ufeff" + GOOD, "", other, "")
     assert read_questions(path) == [
         GoldenQuestion("What is express delivery?", ("€14",)),
-        GoldenQuestion("Where?", ("Porto", "Halden")),
+        GoldenQuestion("Where?", ("Porto", "Halden"), "x"),
     ]
 
 
@@ -33,6 +33,7 @@ def test_questions_are_read_in_order_and_other_fields_ignored(tmp_path):
         ('{"question": "a?", "facts": []}', "facts is missing"),
         ('{"question": "a?", "facts": "x"}', "facts is missing"),
         ('{"question": "a?", "facts": [7]}', "a fact is no text"),
+        ('{"question": "a?", "facts": ["x"], "topic": 7}', "topic is no text"),
         ('{"question": "a?", "facts": ["x", "€"]}', "a fact is no text"),
         (GOOD.upper().replace("QUESTION", "question").replace("FACTS", "facts"), "the same question as in line 1"),
     ],

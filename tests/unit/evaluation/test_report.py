@@ -1,9 +1,9 @@
 from luthier.core.recipe import GatesSection
-from luthier.evaluation.assessment import assess
+from luthier.core.rows import RowLoss
+from luthier.evaluation.assessment import Context, assess
 from luthier.evaluation.diagnosis import diagnose
 from luthier.evaluation.facts import AnswerScore
-from luthier.evaluation.gates import Measured
-from luthier.evaluation.losses import RowLoss
+from luthier.evaluation.measured import Measured
 from luthier.evaluation.report import choose_examples, render_report
 
 
@@ -12,10 +12,10 @@ def answer(number, recalled, wrong=(), text="Some answer."):
 
 
 def test_the_report_has_the_verdict_first_and_figures_side_by_side():
-    rows = [RowLoss(f"row-{index}", 10.0, 10) for index in range(20)]
-    worse = [RowLoss(f"row-{index}", 30.0, 10) for index in range(20)]
+    rows = [RowLoss(f"row-{index}", 10.0, 10, 0) for index in range(20)]
+    worse = [RowLoss(f"row-{index}", 30.0, 10, 0) for index in range(20)]
     base = Measured("base-1", test=worse, answers=[answer(1, False, ("9.00 EUR",), "It is\n€9.")])
-    report = render_report(assess(GatesSection(), Measured("run-1", rows, answers=[answer(1, True)]), base))
+    report = render_report(assess(GatesSection(), Measured("run-1", rows, answers=[answer(1, True)]), base, Context()))
     lines = report.splitlines()
     assert lines[:3] == [
         "# Evaluation of run-1",
@@ -27,6 +27,7 @@ def test_the_report_has_the_verdict_first_and_figures_side_by_side():
         "test loss (nats per token)",
         "1.000 [1.000, 1.000]",
         "3.000 [3.000, 3.000]",
+        "-2.000 [-2.000, -2.000]",
     ]
     assert "**Question 1?** (expected: €14)" in lines
     assert "- base-1: It is €9. (not recalled; wrong: 9.00 EUR; never stopped)" in lines
@@ -34,14 +35,16 @@ def test_the_report_has_the_verdict_first_and_figures_side_by_side():
 
 
 def test_without_any_measurement_the_report_still_says_why():
-    report = render_report(assess(GatesSection(), Measured("run-1"), Measured("base-1")))
+    report = render_report(assess(GatesSection(), Measured("run-1"), Measured("base-1"), Context()))
     assert "no test rows" in report
     assert "## Figures" not in report
 
 
 def test_long_answers_are_cut():
     pair = [answer(1, True, text="word " * 200)]
-    report = render_report(assess(GatesSection(loss=None), Measured("r", answers=pair), Measured("b", answers=pair)))
+    report = render_report(
+        assess(GatesSection(loss=None), Measured("r", answers=pair), Measured("b", answers=pair), Context())
+    )
     assert max(map(len, report.splitlines())) < 260
     assert "…" in report
 
@@ -61,5 +64,23 @@ def test_examples_show_gains_first_and_losses_first():
 
 def test_the_report_says_how_the_training_went():
     found = diagnose([{"step": step, "loss": 2.0} for step in range(1, 30)], [])
-    report = render_report(assess(GatesSection(), Measured("run-1"), Measured("base-1"), found))
+    report = render_report(assess(GatesSection(), Measured("run-1"), Measured("base-1"), Context(diagnosis=found)))
     assert "## How the training went\n\n**Underfitting.** The training loss went from 2.000 to 2.000 only." in report
+
+
+def test_shares_differ_by_points_and_what_was_forgotten_is_said():
+    ours, theirs = [answer(number, True) for number in range(20)], [answer(number, False) for number in range(20)]
+    general = [RowLoss(f"general-{index}", 20.0, 10, 0) for index in range(12)]
+    base = Measured("base-1", answers=theirs, general=general)
+    worse = [RowLoss(row.row_id, 25.0, 10, 0) for row in general]
+    report = render_report(assess(GatesSection(), Measured("r", answers=ours, general=worse), base, Context(base=base)))
+    row = next(line for line in report.splitlines() if line.startswith("| questions with every fact"))
+    assert row.rstrip("| ").endswith("+100.0 [+100.0, +100.0]")
+    assert "changed by +0.500 nats per token beside base-1 [+0.500, +0.500]. No general skill was lost" in report
+
+
+def test_parts_have_a_table():
+    pairs = [AnswerScore(f"{n}?", ("x",), "x", True, (), False, "ab"[n % 2]) for n in range(20)]
+    one = Measured("r", answers=pairs)
+    report = render_report(assess(GatesSection(), one, one, Context()))
+    assert "| topic: a | 10 " in report.replace("  ", " ")

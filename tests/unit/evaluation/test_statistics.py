@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from luthier.core.errors import EvaluationError
-from luthier.evaluation.statistics import Interval, mean_interval, paired_difference, ratio_interval, share_interval
+from luthier.evaluation.statistics import (
+    Interval,
+    figure_interval,
+    mean_interval,
+    paired_difference,
+    paired_figure_difference,
+    ratio,
+    share_interval,
+)
 
 values = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40)
 pairs = st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)), min_size=1, max_size=40)
@@ -49,7 +57,23 @@ def test_intervals_hold_the_truth_about_95_times_in_100():
 
 
 def test_ratio_weighs_rows_by_their_denominator():
-    assert ratio_interval([10, 1], [10, 100]).value == pytest.approx(0.1)
+    assert figure_interval([[10, 10], [1, 100]], ratio).value == pytest.approx(0.1)
+
+
+def test_a_difference_of_ratios_pairs_the_rows():
+    """Rows are hard for both or for none: the difference is far surer than either figure."""
+    tokens = np.random.default_rng(3).integers(5, 50, 200)
+    hard = np.random.default_rng(4).exponential(size=200)
+    ours, theirs = np.stack([hard * tokens, tokens], -1), np.stack([(hard + 0.1) * tokens, tokens], -1)
+    difference = paired_figure_difference(ours, theirs, ratio)
+    assert (difference.low, difference.value, difference.high) == pytest.approx((-0.1, -0.1, -0.1))
+    alone = figure_interval(ours, ratio)
+    assert alone.high - alone.low > 0.2
+
+
+def test_a_difference_may_have_other_denominators_in_each_model():
+    found = paired_figure_difference([[1, 2], [1, 2]], [[1, 4], [3, 4]], ratio)
+    assert found.value == pytest.approx(0.0)
 
 
 def test_the_seed_decides_the_interval():
@@ -88,3 +112,7 @@ def test_no_rows_have_no_share():
 def test_rows_that_do_not_pair_are_a_bug():
     with pytest.raises(ValueError, match="do not pair"):
         paired_difference([1, 2], [1])
+    with pytest.raises(ValueError, match="do not pair"):
+        paired_figure_difference([[1, 2]], [[1, 2], [3, 4]], ratio)
+    with pytest.raises(ValueError, match="not one list of columns"):
+        figure_interval([1, 2], ratio)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from luthier.kernels import loss
-from luthier.kernels.loss import target_losses
+from luthier.kernels.loss import target_hits, target_losses
 
 VOCABULARY, HIDDEN_SIZE = 37, 8
 
@@ -46,6 +46,20 @@ def test_a_head_can_train_alone() -> None:
     [gradient] = torch.autograd.grad(target_losses(hidden, head_weight, labels).sum(), head_weight)
 
     torch.testing.assert_close(gradient, *torch.autograd.grad(expected, head_weight), rtol=0, atol=1e-12)
+
+
+def test_hits_are_the_labels_that_are_likeliest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss, "CHUNK_TOKENS", 4)
+    hidden, head_weight, labels = example(11, torch.float32)
+    likeliest = (hidden @ head_weight.t()).argmax(-1)
+    labels[::3] = likeliest[::3]
+
+    found = target_hits(hidden, head_weight, labels)
+
+    assert found.tolist() == (likeliest == labels).tolist()
+    assert 0 < int(found.sum()) < 11
+    assert not found.requires_grad
+    assert target_hits(hidden[:0], head_weight, labels[:0]).shape == (0,)
 
 
 def test_sums_in_fp32_when_the_weights_are_bfloat16() -> None:

@@ -132,6 +132,23 @@ def test_row_losses_are_those_of_each_row_whatever_the_batch(
     assert [row.loss_sum for row in apart] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("fast", [True, False])
+@pytest.mark.parametrize("architecture", ["Llama", "Bloom"])
+def test_correct_tokens_are_those_that_the_model_would_have_written(
+    architecture: str, fast: bool, make_model: MakeModel, random_rows: MakeRows
+) -> None:
+    model, [row] = adapted(make_model(architecture)), random_rows([12])
+    likeliest = model(input_ids=torch.tensor([row.input_ids])).logits[0].argmax(-1).tolist()
+    ids = (*row.input_ids[:9], likeliest[8], *row.input_ids[10:])
+    row = replace(row, input_ids=ids)
+    likeliest = model(input_ids=torch.tensor([ids])).logits[0].argmax(-1).tolist()
+    expected = sum(ids[place] == likeliest[place - 1] for place in range(12) if row.targets[place])
+
+    [found] = RowsLoss(model, fast).row_losses([row])
+
+    assert found.correct_tokens == expected >= 1
+
+
 def test_rows_without_targets_cost_nothing(tiny_model: Any, random_rows: MakeRows) -> None:
     first, second = random_rows([6, 9])
     mute = replace(first, targets=(False,) * 6)

@@ -61,12 +61,15 @@ def test_report_figures_and_answers_are_written(evaluated, reporter):
     assert (found.path / "report.md").read_text(encoding="utf-8") == found.report()
     assert json.loads((found.path / "evaluation.json").read_text())["verdict"] == found.verdict == "inconclusive"
     answers = [json.loads(line) for line in (found.path / "answers.jsonl").read_text().splitlines()]
-    assert [answer["question"] for answer in answers] == [
-        f"How long does {thing} take in Ely?" for thing in ("delivery", "a refund", "the warranty", "an exchange")
+    assert [answer["question"] for answer in answers if answer["asked"] == "question"] == [
+        f"Ely waits for {thing} until when?" for thing in ("delivery", "a refund", "the warranty", "an exchange")
     ]
-    assert all(set(answer) == {"question", "expected", "candidate", "reference"} for answer in answers)
+    replies = [answer for answer in answers if answer["asked"] == "test row"]
+    test_rows = luthier.show_rows(evaluated, None, "test", 1000)
+    assert {reply["row"] for reply in replies} == {row.id for row in test_rows if row.messages}
+    assert sum(answer["asked"] == "skill" for answer in answers) == 60
     asked = [step for step in reporter.steps if step[0].startswith("asking ")]
-    assert [(done, total) for _, done, total, _ in asked] == [(4, 4), (4, 4)]
+    assert asked[-1][1] == asked[-1][2] == len(answers)
 
 
 def test_measuring_again_gives_the_same_evaluation(evaluated):
@@ -77,7 +80,8 @@ def test_measuring_again_gives_the_same_evaluation(evaluated):
 def test_without_questions_only_losses_are_measured(evaluated_shop):
     with luthier.open_project(evaluated_shop, overrides=["evaluation={gates: {loss: no_worse}}"]) as project:
         found = luthier.evaluate(project)
-    assert set(found.assessment.metrics) == {"validation_loss", "validation_perplexity", "test_loss", "test_perplexity"}
+    assert "test_loss" in found.assessment.metrics
+    assert not {"facts_recalled", "answer_seconds"} & set(found.assessment.metrics)
     assert found.assessment.answers == ()
 
 
@@ -122,3 +126,40 @@ def test_the_curves_of_the_run_are_read(evaluated):
     run = evaluated.registry.latest("run")
     (evaluated.workspace.root / run.path / "curves.json").unlink()
     assert luthier.evaluate(evaluated).assessment.diagnosis is None
+
+
+def test_every_part_of_the_exam_is_measured(evaluated):
+    metrics = luthier.evaluate(evaluated).assessment.metrics
+    for name in (
+        "test_bits_per_byte",
+        "test_token_accuracy",
+        "reply_chrf",
+        "general_loss",
+        "skill_json",
+        "answer_seconds",
+    ):
+        assert name in metrics, name
+    assert metrics["answer_seconds"].value > 0
+
+
+def test_what_was_forgotten_is_told_beside_the_base_model_whatever_the_reference(evaluated, judge):
+    first = evaluated.registry.latest("run").id
+    judge(evaluated, first, "pass")
+    luthier.promote(evaluated)
+    with luthier.open_project(evaluated.workspace.root, overrides=["training.seed=9"]) as other:
+        luthier.train(other)
+    found = luthier.evaluate(evaluated).assessment
+    assert found.reference == first
+    assert found.forgetting is not None
+    assert found.forgetting.base == evaluated.registry.latest("base").id
+
+
+def test_questions_that_were_trained_on_are_refused(evaluated, evaluated_shop):
+    leaked = json.dumps({"question": "How long does a refund take in York?", "facts": ["9 days"]})
+    with (evaluated_shop / "golden.jsonl").open("a") as lines:
+        lines.write(leaked + "\n")
+    found = luthier.evaluate(evaluated).assessment
+    [leakage] = [gate for gate in found.gates if gate.gate == "leakage"]
+    assert (leakage.verdict, found.verdict) == ("fail", "fail")
+    assert "question 5 is " in leakage.reason
+    assert "like raw/chats.jsonl row " in leakage.reason

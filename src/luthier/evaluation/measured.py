@@ -1,0 +1,40 @@
+"""What was measured of one model, before anything is made of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from luthier.core.rows import RowLoss
+from luthier.evaluation.facts import AnswerScore
+from luthier.evaluation.replies import ReplyScore
+from luthier.evaluation.skills import SkillScore
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Losses of the splits and of general text, and scores of answers: to golden questions, to the prompts of test
+    rows (`replies`), and to tasks of general skills. `seconds` are those of single answers, asked one at a time.
+
+    `model` is the id of a run, release or base model. Two models are compared on the same rows, questions, prompts
+    and tasks, in one order.
+    """
+
+    model: str
+    test: Sequence[RowLoss] = ()
+    validation: Sequence[RowLoss] = ()
+    answers: Sequence[AnswerScore] = ()
+    replies: Sequence[ReplyScore] = ()
+    general: Sequence[RowLoss] = ()
+    skills: Sequence[SkillScore] = ()
+    seconds: Sequence[float] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutRow:
+    """What is known of a test row beside its loss: `words` of all turns, UTF-8 bytes of what the model had to write,
+    the file that it came from, and its language (ISO 639-1, empty where it cannot be told)."""
+
+    row_id: str
+    source: str
+    language: str
+    words: int
+    target_bytes: int

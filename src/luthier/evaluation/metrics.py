@@ -1,0 +1,203 @@
+"""The figures of an evaluation: what each is made of, what it is called, and which way is better."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from luthier.core.rows import RowLoss
+from luthier.evaluation.losses import loss_columns, perplexity
+from luthier.evaluation.measured import HeldOutRow, Measured
+from luthier.evaluation.replies import bleu_of_sums
+from luthier.evaluation.statistics import (
+    Figure,
+    Interval,
+    Numbers,
+    figure_interval,
+    paired_figure_difference,
+    ratio,
+    share_interval,
+)
+
+Unit = Literal["nats", "bits", "share", "number", "points", "seconds"]
+"""`points` are in 0..100; `nats` are per token."""
+Better = Literal["lower", "higher", "neither"]
+HeldOut = Mapping[str, HeldOutRow]
+Columns = Callable[[Measured, HeldOut], Numbers]
+"""One row an example, shape [examples, columns] of what `figure` sums; no rows where nothing was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """`columns` come in one order for every model, so that two models pair example by example."""
+
+    name: str
+    label: str
+    unit: Unit
+    better: Better
+    columns: Columns
+    figure: Figure = ratio
+
+    def of(self, measured: Measured, held_out: HeldOut) -> Interval | None:
+        """The figure of one model; None where nothing was measured for it."""
+        rows = self.columns(measured, held_out)
+        if not len(rows):
+            return None
+        if self.unit == "share" and (rows[:, 1] == 1).all():
+            return share_interval(rows[:, 0].astype(bool).tolist())
+        return figure_interval(rows, self.figure)
+
+    def difference(self, candidate: Measured, reference: Measured, held_out: HeldOut) -> Interval | None:
+        """The candidate's figure less the reference's, example by example; None where one was not measured."""
+        ours, theirs = self.columns(candidate, held_out), self.columns(reference, held_out)
+        if not len(ours) or not len(theirs):
+            return None
+        return paired_figure_difference(ours, theirs, self.figure)
+
+
+def _loss(rows: Callable[[Measured], Sequence[RowLoss]]) -> Columns:
+    def columns(measured: Measured, _: HeldOut) -> Numbers:
+        scored = rows(measured)
+        return loss_columns(scored) if scored else np.empty((0, 2))
+
+    return columns
+
+
+def _token_accuracy(measured: Measured, _: HeldOut) -> Numbers:
+    rows = sorted(measured.test, key=lambda row: row.row_id)
+    return _table([(row.correct_tokens, row.target_tokens) for row in rows])
+
+
+def _bits_per_byte(measured: Measured, held_out: HeldOut) -> Numbers:
+    rows = sorted(measured.test, key=lambda row: row.row_id)
+    sizes = [held_out[row.row_id].target_bytes if row.row_id in held_out else 0 for row in rows]
+    if not all(sizes):
+        return np.empty((0, 2))
+    return _table([(row.loss_sum / math.log(2), size) for row, size in zip(rows, sizes, strict=True)])
+
+
+def _each(values: Callable[[Measured], Sequence[float]]) -> Columns:
+    """One value an example, to be averaged."""
+    return lambda measured, _: _table([(value, 1) for value in values(measured)])
+
+
+def _matched_facts(measured: Measured, _: HeldOut) -> Numbers:
+    counted = [(score.facts_matched, score.facts) for score in measured.replies]
+    return _table(counted) if any(facts for _, facts in counted) else np.empty((0, 2))
+
+
+def _table(rows: Sequence[Sequence[float]]) -> Numbers:
+    return np.array(rows, np.float64) if rows else np.empty((0, 2))
+
+
+def _skill(name: str) -> Columns:
+    return _each(lambda measured: [score.passed for score in measured.skills if score.skill == name])
+
+
+SKILLS = ("instructions", "arithmetic", "politeness", "JSON")
+
+METRICS: tuple[Metric, ...] = (
+    Metric("validation_loss", "validation loss (nats per token)", "nats", "lower", _loss(lambda one: one.validation)),
+    Metric(
+        "validation_perplexity",
+        "validation perplexity",
+        "number",
+        "lower",
+        _loss(lambda one: one.validation),
+        perplexity,
+    ),
+    Metric("test_loss", "test loss (nats per token)", "nats", "lower", _loss(lambda one: one.test)),
+    Metric("test_perplexity", "test perplexity", "number", "lower", _loss(lambda one: one.test), perplexity),
+    Metric("test_bits_per_byte", "test bits per byte", "bits", "lower", _bits_per_byte),
+    Metric("test_token_accuracy", "test tokens guessed right", "share", "higher", _token_accuracy),
+    Metric(
+        "facts_recalled",
+        "questions with every fact recalled",
+        "share",
+        "higher",
+        _each(lambda one: [score.recalled for score in one.answers]),
+    ),
+    Metric(
+        "facts_wrong",
+        "answers with a wrong fact",
+        "share",
+        "lower",
+        _each(lambda one: [bool(score.wrong) for score in one.answers]),
+    ),
+    Metric(
+        "refused",
+        "answers that decline",
+        "share",
+        "neither",
+        _each(lambda one: [score.refused for score in one.answers]),
+    ),
+    Metric(
+        "never_stopped",
+        "answers that never stopped",
+        "share",
+        "lower",
+        _each(lambda one: [score.never_stopped for score in one.answers]),
+    ),
+    Metric(
+        "answer_words",
+        "words an answer",
+        "number",
+        "neither",
+        _each(lambda one: [score.words for score in one.answers]),
+    ),
+    Metric(
+        "reply_exact",
+        "replies equal to the person's",
+        "share",
+        "higher",
+        _each(lambda one: [score.exact for score in one.replies]),
+    ),
+    Metric("reply_facts", "facts of the person's reply stated", "share", "higher", _matched_facts),
+    Metric(
+        "reply_rouge_1",
+        "ROUGE-1 with the person's reply",
+        "share",
+        "higher",
+        _each(lambda one: [score.rouge_1 for score in one.replies]),
+    ),
+    Metric(
+        "reply_rouge_l",
+        "ROUGE-L with the person's reply",
+        "share",
+        "higher",
+        _each(lambda one: [score.rouge_l for score in one.replies]),
+    ),
+    Metric(
+        "reply_bleu",
+        "BLEU with the person's reply",
+        "points",
+        "higher",
+        lambda one, _: _table([score.bleu for score in one.replies]),
+        bleu_of_sums,
+    ),
+    Metric(
+        "reply_chrf",
+        "chrF with the person's reply",
+        "points",
+        "higher",
+        _each(lambda one: [score.chrf for score in one.replies]),
+    ),
+    Metric("general_loss", "loss on general text (nats per token)", "nats", "lower", _loss(lambda one: one.general)),
+    *(Metric(f"skill_{name.lower()}", f"general skill: {name}", "share", "higher", _skill(name)) for name in SKILLS),
+    Metric("answer_seconds", "seconds an answer, asked alone", "seconds", "lower", _each(lambda one: one.seconds)),
+)
+METRIC_OF: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}
+
+
+def measure(measured: Measured, held_out: HeldOut) -> dict[str, Interval]:
+    """The metrics of one model by name: those for which there are rows or answers."""
+    found = {metric.name: metric.of(measured, held_out) for metric in METRICS}
+    return {name: interval for name, interval in found.items() if interval is not None}
+
+
+def compare(candidate: Measured, reference: Measured, held_out: HeldOut) -> dict[str, Interval]:
+    """The paired difference of each metric that both models have, candidate less reference."""
+    found = {metric.name: metric.difference(candidate, reference, held_out) for metric in METRICS}
+    return {name: interval for name, interval in found.items() if interval is not None}
