@@ -170,19 +170,21 @@ def test_smoothing_keeps_the_mean_and_short_curves():
 def run_training(tiny_model, random_rows, tmp_path):
     """`run_training(rows, learning_rate=…)`: the state after a real training of the tiny model."""
     from luthier.core.recipe import AdapterSection, TrainingSection
-    from luthier.models.adapter import attach_lora, trainable
+    from luthier.models.adapter import trainable
     from luthier.models.losses import RowsLoss
-    from luthier.training import Checkpoint, Schedule, Training, fit
+    from luthier.models.methods import prepare
+    from luthier.training import CausalObjective, Checkpoint, MasterWeights, Schedule, Training, fit
 
     def run(rows, learning_rate, epochs):
         tiny_model.get_output_embeddings().weight.data.mul_(20)  # else all tokens stay about equally likely
-        model = attach_lora(tiny_model, AdapterSection(r=16), seed=0)
+        model = prepare(tiny_model, AdapterSection(r=16), seed=0)
         settings = TrainingSection(
             num_train_epochs=epochs, learning_rate=learning_rate, eval_steps=10, early_stopping_patience=None
         )
         schedule = Schedule.of(rows, settings, 64)
         held_out = random_rows([20] * 10, seed=99)
-        training = Training(RowsLoss(model), trainable(model), schedule, held_out, settings)
+        weights = MasterWeights(trainable(model))
+        training = Training(CausalObjective(RowsLoss(model)), weights, schedule, held_out, settings)
         return fit(training, Checkpoint(tmp_path), resume=False, on_step=lambda _: None)
 
     return run
