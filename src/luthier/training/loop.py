@@ -115,13 +115,13 @@ def _step(
     state: TrainingState,
     checkpoint: Checkpoint,
 ) -> None:
-    """One optimiser step; the loss is the mean over what the objective weighs in all micro-batches together."""
+    """One optimiser step: the gradients of its micro-batches add up to that of the objective's loss of the step."""
     optimizer.zero_grad(set_to_none=True)
     examples = [example for batch in batches for example in batch]
-    weight = training.objective.weight(examples)
+    loss_of = training.objective.step(examples)
     total = 0.0
     for batch in batches:
-        loss = training.objective.loss_sum(batch) / weight
+        loss = loss_of(batch)
         loss.backward()
         total += loss.item()
     if _ends_with_validation(state.step + 1, training):

@@ -1,6 +1,6 @@
 """What the loop minimises: the loop knows examples and this interface, no task."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import torch
@@ -30,19 +30,16 @@ E_contra = TypeVar("E_contra", bound=Example, contravariant=True)
 
 
 class Objective(Protocol[E_contra]):
-    """A loss over examples. A step's loss is the sum of `loss_sum` over its micro-batches divided by their `weight`."""
+    """A loss over examples, in nats."""
 
     @property
     def fast_path(self) -> str:
         """ "on", or "off: " and the reason."""
         ...
 
-    def weight(self, examples: Sequence[E_contra]) -> int:
-        """What the loss is a mean over: target tokens, rows or pairs."""
-        ...
-
-    def loss_sum(self, examples: Sequence[E_contra]) -> torch.Tensor:
-        """The loss summed over the same, a differentiable scalar."""
+    def step(self, examples: Sequence[E_contra]) -> Callable[[Sequence[E_contra]], torch.Tensor]:
+        """The loss of an optimiser step on these examples, as a function of one of its micro-batches: a differentiable
+        scalar. What it gives for all micro-batches, in whatever way the examples are dealt out, adds up to the loss."""
         ...
 
     def validation(self, examples: Sequence[E_contra]) -> dict[str, float] | None:
@@ -61,11 +58,10 @@ class CausalObjective:
     def fast_path(self) -> str:
         return self._loss.fast_path
 
-    def weight(self, examples: Sequence[TokenRow]) -> int:
-        return sum(row.target_tokens for row in examples)
-
-    def loss_sum(self, examples: Sequence[TokenRow]) -> torch.Tensor:
-        return self._loss.loss_sum(FlatBatch.of(examples))
+    def step(self, examples: Sequence[TokenRow]) -> Callable[[Sequence[TokenRow]], torch.Tensor]:
+        """The mean over the target tokens of the whole step."""
+        target_tokens = sum(row.target_tokens for row in examples)
+        return lambda batch: self._loss.loss_sum(FlatBatch.of(batch)) / target_tokens
 
     def validation(self, examples: Sequence[TokenRow]) -> dict[str, float] | None:
         losses = self._loss.row_losses(examples)

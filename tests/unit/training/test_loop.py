@@ -12,20 +12,25 @@ from luthier.training.loop import ADAM_BETAS, MOST_SKIPPED_IN_A_ROW
 
 
 class ChangedObjective:
-    """A real objective, of which a test replaces one part: `loss_sum(number, loss)` or `validation(number)`.
+    """A real objective, of which a test replaces one part: `loss(number, loss)` or `validation(number)`.
 
-    `number` counts the calls from 1. `validation` gives the mean loss per token that the validation is to find.
+    `number` counts micro-batches and validations from 1. `validation` gives the mean loss per token that the validation
+    is to find.
     """
 
-    def __init__(self, objective: Objective, loss_sum=None, validation=None) -> None:
-        self._objective, self._change, self._validation = objective, loss_sum, validation
-        self.weight = objective.weight
-        self._sums = self._validations = 0
+    def __init__(self, objective: Objective, loss=None, validation=None) -> None:
+        self._objective, self._change, self._validation = objective, loss, validation
+        self._batches = self._validations = 0
 
-    def loss_sum(self, rows):
-        self._sums += 1
-        loss = self._objective.loss_sum(rows)
-        return self._change(self._sums, loss) if self._change else loss
+    def step(self, rows):
+        loss_of = self._objective.step(rows)
+
+        def changed(batch):
+            self._batches += 1
+            loss = loss_of(batch)
+            return self._change(self._batches, loss) if self._change else loss
+
+        return changed
 
     def validation(self, rows):
         self._validations += 1
@@ -209,7 +214,7 @@ def _norm(tensors):
 
 
 def test_a_step_that_is_not_finite_changes_no_weight_and_is_counted(new_training, checkpoint):
-    training = _changed(new_training(), loss_sum=lambda number, loss: loss * math.nan if number in (2, 4) else loss)
+    training = _changed(new_training(), loss=lambda number, loss: loss * math.nan if number in (2, 4) else loss)
     weights = [_weights(training)]
     state = _train(training, checkpoint, lambda _: weights.append(_weights(training)))
     assert state.skipped_steps == 2
@@ -224,7 +229,7 @@ LONG = {"num_train_epochs": 6, "eval_steps": 9, "load_best_model_at_end": False}
 
 
 def _spiking(training, *steps):
-    return _changed(training, loss_sum=lambda number, loss: loss * 20 if number in steps else loss)
+    return _changed(training, loss=lambda number, loss: loss * 20 if number in steps else loss)
 
 
 def test_a_single_spike_changes_no_weight(new_training, checkpoint):
@@ -263,14 +268,14 @@ def test_an_infinite_gradient_of_a_finite_loss_is_skipped_too(new_training, chec
             loss.register_hook(lambda gradient: gradient * math.inf)
         return loss
 
-    state = _train(_changed(new_training(), loss_sum=steep), checkpoint)
+    state = _train(_changed(new_training(), loss=steep), checkpoint)
     assert (state.skipped_steps, state.train_curve[0]["step"]) == (1, 2)
 
 
 def test_many_steps_in_a_row_without_a_finite_loss_end_the_training(new_training, checkpoint):
     training = new_training(num_train_epochs=6)
     last_good = 3
-    broken = _changed(training, loss_sum=lambda number, loss: loss if number <= last_good else loss * math.nan)
+    broken = _changed(training, loss=lambda number, loss: loss if number <= last_good else loss * math.nan)
     with pytest.raises(
         TrainingError, match=f"{MOST_SKIPPED_IN_A_ROW} steps in a row .*training.learning_rate"
     ) as error:
@@ -280,7 +285,7 @@ def test_many_steps_in_a_row_without_a_finite_loss_end_the_training(new_training
 
 def test_single_bad_steps_do_not_add_up(new_training, checkpoint):
     training = new_training(num_train_epochs=8)
-    bad = _changed(training, loss_sum=lambda number, loss: loss * math.nan if number % 2 else loss)
+    bad = _changed(training, loss=lambda number, loss: loss * math.nan if number % 2 else loss)
     state = _train(bad, checkpoint)
     assert state.skipped_steps > MOST_SKIPPED_IN_A_ROW
     assert state.step == len(training.schedule.steps)
@@ -292,7 +297,7 @@ def test_validation_every_eval_steps_and_at_the_end(new_training, checkpoint, ro
     assert total % 2 == 1
     state = _train(training, checkpoint)
     assert [point["step"] for point in state.validation_curve] == [*range(2, total, 2), total]
-    expected = training.objective.loss_sum(rows[:3]).item() / sum(row.target_tokens for row in rows[:3])
+    expected = training.objective.step(rows[:3])(rows[:3]).item()
     assert state.validation_curve[-1]["loss"] == state.best_loss == pytest.approx(expected)
 
 

@@ -18,20 +18,19 @@ SETTINGS = {"eval_steps": 2, "num_train_epochs": 2}
 
 
 class InterruptedObjective:
-    """A real objective that presses Ctrl-C in the middle of a call: the nth of `method`."""
+    """A real objective that presses Ctrl-C: at the nth `loss` of a micro-batch, or `validation`."""
 
     def __init__(self, objective, method, call):
         self._objective, self._method, self._left = objective, method, call
-        self.weight = objective.weight
 
-    def loss_sum(self, rows):
-        return self._interrupted("loss_sum", rows)
+    def step(self, rows):
+        loss_of = self._objective.step(rows)
+        return lambda batch: self._interrupted("loss", loss_of(batch))
 
     def validation(self, rows):
-        return self._interrupted("validation", rows)
+        return self._interrupted("validation", self._objective.validation(rows))
 
-    def _interrupted(self, method, argument):
-        result = getattr(self._objective, method)(argument)
+    def _interrupted(self, method, result):
         self._left -= method == self._method
         if not self._left and method == self._method:
             signal.raise_signal(signal.SIGINT)
@@ -67,7 +66,7 @@ def uninterrupted(new_training, rows, tmp_path):
 @pytest.mark.parametrize("load_best", [True, False])
 @pytest.mark.parametrize(
     ("method", "call"),
-    [("loss_sum", 1), ("loss_sum", 2), ("loss_sum", 9), ("validation", 1), ("validation", 3)],
+    [("loss", 1), ("loss", 2), ("loss", 9), ("validation", 1), ("validation", 3)],
     ids=["in the first step", "between micro-batches", "in a later step", "in a validation", "in the last validation"],
 )
 def test_interrupted_anywhere_and_resumed_it_ends_the_same(
@@ -147,7 +146,7 @@ def test_before_a_validation_a_checkpoint_is_written(new_training, rows, tmp_pat
 
     class WatchedObjective:
         def __init__(self, objective):
-            self._objective, self.loss_sum, self.weight = objective, objective.loss_sum, objective.weight
+            self._objective, self.step = objective, objective.step
 
         def validation(self, rows):
             written.append(checkpoint.done_steps())
