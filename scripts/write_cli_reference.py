@@ -128,6 +128,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "seconds": "wall time",
         "fast_path_reason": "why it is off, or null",
         "steps": "optimiser steps",
+        "processes": "how many trained together",
         "kept_step": "the step whose weights were kept",
         "stopped_early": "whether validation had stopped getting better",
         "skipped_steps": "steps without a finite loss or gradient",

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import warnings
+from pathlib import Path
 
 from typer.exceptions import TyperException
 
@@ -14,6 +15,8 @@ from luthier.core.errors import LuthierError
 
 def main() -> None:
     """Run `luthier` with the arguments of the process and exit: 0 done, 1 user error, 2 refused by a gate."""
+    if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun starts the first one speaks
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (until the end)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -6,7 +6,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from luthier.core.artefacts import Dataset, Run
 from luthier.core.errors import TrainingError
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id, file_digest
+from luthier.core.progress import Silent
 from luthier.core.rows import TokenRow
 from luthier.models.adapter import learning_rate_ratios, trainable
 from luthier.models.losses import RowsLoss
@@ -28,6 +29,7 @@ from luthier.training import (
     CausalObjective,
     Checkpoint,
     MasterWeights,
+    Ranks,
     Schedule,
     Training,
     TrainingState,
@@ -58,33 +60,47 @@ def train(project: Project, resume: bool = False) -> Trained:
 
     An interrupted training stays in `.luthier/runs/NAME.partial`. `resume` goes on from its last checkpoint and is
     refused where base model, dataset or recipe differ; without it the interrupted one is put aside and gets collected
-    by `luthier registry gc`. Raises DatasetError without a dataset, TrainingError where training cannot go on.
+    by `luthier registry gc`. Of processes that torchrun has started the first one tells what happens and writes; the
+    others take their share of each step. Raises DatasetError without a dataset, TrainingError where training cannot
+    go on.
     """
     begin = time.monotonic()
-    with project.locked("train"):
+    ranks = Ranks.join()
+    if ranks.is_first:
+        with project.locked("train"):
+            return _train(project, ranks, resume, begin)
+    return _train(replace(project, reporter=Silent()), ranks, resume, begin)
+
+
+def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Trained:
+    with ranks.first_one_first():
         base = open_base(project)
-        dataset = find_dataset(project, base)
-        inputs = _inputs(project, base, dataset)
-        partial = project.workspace.state / "runs" / f"{content_id('training', inputs)}.partial"
-        checkpoint = Checkpoint(partial)
-        if resume and not checkpoint.path.is_file():
-            raise TrainingError(f"there is nothing to resume: {_why_not(partial.parent, inputs)}")
-        training, model = _set_up(project, base, dataset)
-        start = fingerprints(training.parameters)
-        if resume:
-            project.reporter.say(f"going on from step {checkpoint.done_steps()} of {len(training.schedule.steps)}")
-        else:
-            _begin(project, partial, inputs)
-        try:
-            state = fit(training, checkpoint, resume, lambda state: _tell(project, training.schedule, state))
-            stayed = _refuse_unmoved(start, training)
-            figures = {"dtype": base.dtype, "unmoved_weights": stayed} | _figures(
-                training, state, time.monotonic() - begin
-            )
-            return _finish(project, (base, dataset), partial, model, state, figures)
-        except KeyboardInterrupt:
-            project.reporter.say("Training was stopped. Go on with: luthier train --resume")
-            raise
+    dataset = find_dataset(project, base)
+    inputs = _inputs(project, base, dataset, ranks)
+    partial = project.workspace.state / "runs" / f"{content_id('training', inputs)}.partial"
+    checkpoint = Checkpoint(partial, writes=ranks.is_first)
+    if resume and not checkpoint.path.is_file():
+        raise TrainingError(f"there is nothing to resume: {_why_not(partial.parent, inputs)}")
+    training, model = _set_up(project, base, dataset, ranks)
+    start = fingerprints(training.parameters)
+    if resume:
+        project.reporter.say(f"going on from step {checkpoint.done_steps()} of {len(training.schedule.steps)}")
+    elif ranks.is_first:
+        _begin(project, partial, inputs)
+    ranks.wait()
+    try:
+        state = fit(training, checkpoint, resume, lambda state: _tell(project, training.schedule, state))
+    except KeyboardInterrupt:
+        project.reporter.say("Training was stopped. Go on with: luthier train --resume")
+        raise
+    made = None
+    if ranks.is_first:
+        stayed = _refuse_unmoved(start, training)
+        figures = {"dtype": base.dtype, "unmoved_weights": stayed} | _figures(training, state, time.monotonic() - begin)
+        made = _finish(project, (base, dataset), partial, model, state, figures)
+    trained = ranks.agree(made)
+    assert trained is not None
+    return trained
 
 
 def _refuse_unmoved(start: Mapping[str, bytes], training: Training[Any]) -> int:
@@ -99,13 +115,13 @@ def _refuse_unmoved(start: Mapping[str, bytes], training: Training[Any]) -> int:
     return stayed
 
 
-def _set_up(project: Project, base: Base, dataset: Dataset) -> tuple[Training[TokenRow], Any]:
+def _set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tuple[Training[TokenRow], Any]:
     """Everything that the loop needs, and the model."""
     recipe = project.recipe
     rows = training_rows(project, base, dataset)
     model = ready_to_train(project, base)
     objective = CausalObjective(RowsLoss(model))
-    schedule = Schedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length))
+    schedule = Schedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length), ranks.size)
     weights = MasterWeights(trainable(model))
     trained, all_weights = (
         sum(parameter.numel() for parameter in parameters)
@@ -118,16 +134,17 @@ def _set_up(project: Project, base: Base, dataset: Dataset) -> tuple[Training[To
     )
     validation = base.tokens(dataset_rows(project, dataset, "validation"))
     ratios = learning_rate_ratios(weights.parameters, recipe.training.loraplus_lr_ratio)
-    return Training(objective, weights, schedule, validation, recipe.training, ratios), model
+    return Training(objective, weights, schedule, validation, recipe.training, ratios, ranks), model
 
 
-def _inputs(project: Project, base: Base, dataset: Dataset) -> dict[str, object]:
+def _inputs(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> dict[str, object]:
     """All that decides the outcome of a training: what must be equal for a resume."""
     recipe = project.recipe
     return {
         "base model": base.artefact.id,
         "dataset": dataset.id,
         "model.dtype": base.dtype,
+        "number of processes": ranks.size,
         "data.max_length": recipe.data.max_length,
         **{f"adapter.{name}": value for name, value in recipe.adapter.model_dump(mode="json").items()},
         **{f"training.{name}": value for name, value in recipe.training.model_dump(mode="json").items()},
@@ -175,6 +192,7 @@ def _figures(training: Training[Any], state: TrainingState, seconds: float) -> d
     return {
         "rows": len({row.id for step in training.schedule.steps for batch in step for row in batch}),
         "steps": state.step,
+        "processes": training.ranks.size,
         "tokens": state.tokens,
         "target_tokens": state.target_tokens,
         "tokens_per_second": round(state.tokens_per_second, 1),

@@ -5,6 +5,7 @@ from luthier.training.health import Finding, check_health, fingerprints, overall
 from luthier.training.loop import Training, fit
 from luthier.training.master import MasterWeights
 from luthier.training.objective import CausalObjective, Objective
+from luthier.training.ranks import Ranks
 from luthier.training.schedule import Schedule, pack_capacity
 from luthier.training.state import TrainingState
 
@@ -14,6 +15,7 @@ __all__ = [
     "Finding",
     "MasterWeights",
     "Objective",
+    "Ranks",
     "Schedule",
     "Training",
     "TrainingState",

@@ -25,16 +25,20 @@ WEIGHT = "weight/"
 class Checkpoint:
     """Where a training is kept: weights, the optimiser's tensors, counters and curves in one file; in others the best
     weights so far, and the state before the last validation that was no part of a spike.
+
+    Of several processes that train together one `writes`; the others read only.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE_NAME
+    def __init__(self, folder: Path, writes: bool = True) -> None:
+        self.path, self._writes = folder / FILE_NAME, writes
         self._best, self._good = folder / "best.safetensors", folder / "good.safetensors"
 
     def save(
         self, state: TrainingState, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
     ) -> None:
         """Write everything beside the old file, then put it in its place. Raises WorkspaceError for a full disk."""
+        if not self._writes:
+            return
         tensors = _weights(parameters)
         for name, parameter in parameters.items():
             for key, value in optimizer.state.get(parameter, {}).items():
@@ -55,6 +59,8 @@ class Checkpoint:
 
     def save_best(self, parameters: Mapping[str, nn.Parameter]) -> None:
         """Keep these weights as the best. Raises WorkspaceError for a full disk."""
+        if not self._writes:
+            return
         _write(self._best, _weights(parameters), {})
 
     def load_best(self, parameters: Mapping[str, nn.Parameter]) -> None:
@@ -64,6 +70,8 @@ class Checkpoint:
 
     def keep_good(self) -> None:
         """Keep the state that was saved last as one to go back to. Raises WorkspaceError for a full disk."""
+        if not self._writes:
+            return
         with atomic_path(self._good) as partial:
             partial.unlink()
             try:

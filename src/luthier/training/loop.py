@@ -17,6 +17,7 @@ from luthier.training.gradients import norms_by_layer
 from luthier.training.interrupts import interrupts_held_back
 from luthier.training.master import MasterWeights
 from luthier.training.objective import E, Objective
+from luthier.training.ranks import Ranks
 from luthier.training.schedule import Schedule, Step
 from luthier.training.spikes import WINDOW, is_spike
 from luthier.training.state import TrainingState
@@ -42,6 +43,8 @@ class Training(Generic[E]):
     settings: TrainingSection
     learning_rate_ratios: Mapping[str, float] = field(default_factory=dict)
     """By parameter: how many times the schedule's learning rate it gets, where that is not once."""
+    ranks: Ranks = field(default_factory=Ranks)
+    """The processes that train together; each has the same training."""
 
     @property
     def parameters(self) -> Mapping[str, nn.Parameter]:
@@ -81,7 +84,7 @@ def fit(training: Training[E], checkpoint: Checkpoint, resume: bool, on_step: On
                 state.loop_seconds += time.monotonic() - begin
             if _validation_is_due(state, training):
                 saved = save()
-                figures = training.objective.validation(training.validation_examples)
+                figures = training.ranks.agree(training.objective.validation(training.validation_examples))
                 with interrupts_held_back():
                     if _note_validation(state, figures, settings.early_stopping_patience):
                         checkpoint.save_best(training.parameters)
@@ -93,6 +96,7 @@ def fit(training: Training[E], checkpoint: Checkpoint, resume: bool, on_step: On
     except KeyboardInterrupt:
         save()
         raise
+    training.ranks.wait()
     if settings.load_best_model_at_end:
         checkpoint.load_best(training.parameters)
         training.weights.publish()
@@ -120,10 +124,12 @@ def _step(
     examples = [example for batch in batches for example in batch]
     loss_of = training.objective.step(examples)
     total = 0.0
-    for batch in batches:
+    for batch in training.ranks.share(batches):
         loss = loss_of(batch)
         loss.backward()
         total += loss.item()
+    total = training.ranks.sum(total)
+    training.ranks.sum_gradients(training.parameters.values())
     if _ends_with_validation(state.step + 1, training):
         state.gradient_curve.append({"step": state.step + 1, **norms_by_layer(training.parameters)})
     norm = float(nn.utils.clip_grad_norm_(list(training.parameters.values()), training.settings.max_grad_norm))

@@ -26,11 +26,12 @@ class Schedule(Generic[E]):
     warmup_steps: int
 
     @classmethod
-    def of(cls, rows: Sequence[E], settings: TrainingSection, capacity: int) -> "Schedule[E]":
-        """`capacity` is the size of a pack in tokens; no row may be longer."""
+    def of(cls, rows: Sequence[E], settings: TrainingSection, capacity: int, ranks: int = 1) -> "Schedule[E]":
+        """`capacity` is the size of a pack in tokens; no row may be longer. With several `ranks` a step has so many
+        times the micro-batches."""
         steps: list[Step[E]] = []
         for epoch in range(settings.num_train_epochs):
-            steps += _epoch(rows, settings, capacity, random.Random(f"{settings.seed}/{epoch}"))
+            steps += _epoch(rows, settings, capacity, ranks, random.Random(f"{settings.seed}/{epoch}"))
         warmup = max(1, round(settings.warmup_ratio * len(steps)))
         return cls(tuple(steps), len(steps) // settings.num_train_epochs, settings.learning_rate, warmup)
 
@@ -46,7 +47,9 @@ class Schedule(Generic[E]):
         return sum(len(row) for step in self.steps for batch in step for row in batch)
 
 
-def _epoch(rows: Sequence[E], settings: TrainingSection, capacity: int, order: random.Random) -> list[Step[E]]:
+def _epoch(
+    rows: Sequence[E], settings: TrainingSection, capacity: int, ranks: int, order: random.Random
+) -> list[Step[E]]:
     """The steps of one epoch: rows shuffled, packed, packs shuffled, dealt into micro-batches and steps."""
     shuffled = list(rows)
     order.shuffle(shuffled)
@@ -59,7 +62,7 @@ def _epoch(rows: Sequence[E], settings: TrainingSection, capacity: int, order: r
     batches = [
         tuple(row for pack_ in packs[start : start + size] for row in pack_) for start in range(0, len(packs), size)
     ]
-    accumulate = settings.gradient_accumulation_steps
+    accumulate = settings.gradient_accumulation_steps * ranks
     return [tuple(batches[start : start + accumulate]) for start in range(0, len(batches), accumulate)]
 
 

@@ -5,12 +5,14 @@ import random
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from luthier.core.recipe import AdapterSection, TrainingSection
 from luthier.core.rows import TokenRow
-from luthier.models.adapter import attach_adapter, trainable
+from luthier.models.adapter import trainable
 from luthier.models.loading import load_model
 from luthier.models.losses import RowsLoss
+from luthier.models.methods import prepare
 from luthier.models.sources import BaseFiles
 from luthier.training import CausalObjective, Checkpoint, MasterWeights, Schedule, Training, fit
 
@@ -19,13 +21,18 @@ SETTINGS = TrainingSection(
 )
 
 
-def new_training(folder: Path) -> Training:
+def rows_and_model(folder: Path) -> tuple[list[TokenRow], Any]:
+    """Twelve rows of random tokens, and the tiny model with a fresh adapter."""
     source = random.Random(1)
     rows = []
     for number in range(12):
         ids = tuple(source.randrange(320) for _ in range(source.randint(5, 30)))
         rows.append(TokenRow(f"row-{number}", ids, (False, *[True] * (len(ids) - 1))))
-    model = attach_adapter(load_model(BaseFiles("tiny", folder, ""), "float32"), AdapterSection(r=4, lora_alpha=8), 0)
+    return rows, prepare(load_model(BaseFiles("tiny", folder, ""), "float32"), AdapterSection(r=4, lora_alpha=8), 0)
+
+
+def new_training(folder: Path) -> Training:
+    rows, model = rows_and_model(folder)
     schedule = Schedule.of(rows[2:], SETTINGS, 40)
     return Training(CausalObjective(RowsLoss(model)), MasterWeights(trainable(model)), schedule, rows[:2], SETTINGS)
 
