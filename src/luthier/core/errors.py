@@ -7,6 +7,8 @@ LuthierError                 exit code 1: one plain sentence, no stack trace
 ├── DatasetError             a dataset cannot be made or read
 ├── ModelError               a base model or adapter cannot be found, loaded or trusted
 ├── TemplateError            a chat template cannot be used for training or serving
+├── RequestError             a request asks for what the model or this machine cannot give
+├── GenerationError          a request went wrong while it was answered
 ├── TrainingError            training cannot start, resume or go on
 ├── EvaluationError          an evaluation cannot be made
 ├── RegistryError            an artefact or alias does not exist or is still in use
@@ -49,6 +51,14 @@ class ModelError(LuthierError):
 
 
 class TemplateError(LuthierError):
+    pass
+
+
+class RequestError(LuthierError):
+    pass
+
+
+class GenerationError(LuthierError):
     pass
 
 

@@ -1,5 +1,5 @@
 """The generation engine under chat, evaluation and serving."""
 
-from luthier.inference.engine import Engine
+from luthier.inference.engine import Engine, MemoryBudget
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "MemoryBudget"]

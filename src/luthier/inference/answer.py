@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import torch
-
 from luthier.core.generation import FinishReason, GenerationRequest
 
 INCOMPLETE = "\ufffd"
@@ -13,13 +11,14 @@ INCOMPLETE = "\ufffd"
 
 @dataclass(slots=True)
 class Answer:
-    """`index` is the number of the request; `decode` turns token ids into text without special tokens."""
+    """`index` is the number of the request, `choice` that of the answer to it; `decode` turns token ids into text
+    without special tokens."""
 
     index: int
     request: GenerationRequest
-    random: torch.Generator | None
     prompt_tokens: int
     decode: Callable[[Sequence[int]], str]
+    choice: int = 0
     tokens: list[int] = field(default_factory=list)
     text: str = ""
     """The whole characters of all tokens."""

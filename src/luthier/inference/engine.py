@@ -1,160 +1,243 @@
-"""Batched generation with one base model and any number of adapters, chosen per request."""
+"""One engine for chat, evaluation and serving: many requests, for the base model and any adapters, in one batch."""
 
+import logging
+import math
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
 
+import psutil
 import torch
-from peft import PeftConfig, PeftModel
-from safetensors import SafetensorError
-from transformers import DynamicCache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from luthier.core.errors import ModelError, TemplateError
-from luthier.core.generation import GenerationEvent, GenerationRequest
+from luthier.core.errors import LuthierError, ModelError, RequestError
+from luthier.core.generation import GenerationEvent, GenerationRequest, TokenLogprob
 from luthier.inference.answer import Answer
-from luthier.inference.sampling import next_tokens, random_source
-from luthier.models.adapter import refuse_unsafe_adapter
-from luthier.models.loading import plain_attention
+from luthier.inference.runner import Row, open_runner
+from luthier.inference.sampling import Choice, Sampler
+from luthier.inference.scheduler import Scheduler, Task
+from luthier.models.adapter_stack import AdapterFiles
 from luthier.models.template import ChatTemplate
 
-LARGEST_BATCH = 64
+Delivery = GenerationEvent | Exception
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBudget:
+    """Bytes for the keys and values of requests, for prefixes kept between them, and for resident adapters."""
+
+    key_values: int
+    prefixes: int
+    adapters: int
+
+    @classmethod
+    def of_this_machine(cls) -> "MemoryBudget":
+        """Half of the memory that is free now."""
+        free: int = psutil.virtual_memory().available
+        return cls(key_values=free // 4, prefixes=free // 8, adapters=free // 8)
 
 
 class Engine:
-    """A `Generator` over a transformers model. Calls from several threads take turns.
+    """A `Generator` over a transformers model, which it changes for its purposes: nobody else may use the model.
 
-    Requests for the same model are answered in batches; prompts are padded on the left, and rows leave the batch as
-    they finish.
+    All requests, of any number of callers, run in one batch, in a thread that lives as long as there are any.
+    `fast_path` is "on", or "off: " and why requests are computed one by one.
     """
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, template: ChatTemplate, base_name: str
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        template: ChatTemplate,
+        base_name: str,
+        memory: MemoryBudget | None = None,
     ) -> None:
-        self._base, self._tokenizer, self._template, self._base_name = model, tokenizer, template, base_name
-        self._adapted: Any = None
+        self._model, self._tokenizer, self._template, self._base_name = model, tokenizer, template, base_name
+        memory = memory or MemoryBudget.of_this_machine()
+        self._runner, reason = open_runner(model, memory.adapters)
+        self.fast_path = f"off: {reason}" if reason else "on"
+        self._scheduler = Scheduler(self._runner, memory.key_values, memory.prefixes)
         self._adapters: list[str] = []
-        self._turn = threading.Lock()
         self._end_ids = {template.end_token_id} | ({tokenizer.eos_token_id} - {None})
         self._longest = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0)) or None
-        model.set_attn_implementation(plain_attention(model))
+        self._adding, self._tokenizing = threading.Lock(), threading.Lock()
+        self._guard = threading.Lock()
+        self._orders: list[Callable[[], None]] = []
+        """What callers want done between two steps."""
+        self._thread: threading.Thread | None = None
 
     @property
     def models(self) -> tuple[str, ...]:
         return (self._base_name, *self._adapters)
 
     def add_adapter(self, name: str, folder: Path) -> None:
-        """Load an adapter in PEFT's format and offer it as model `name`. Raises ModelError when it does not fit."""
-        with self._turn:
-            if name in self._adapters:
+        """Offer an adapter in PEFT's format as model `name`, while others are answering.
+
+        Raises ModelError when it does not fit the base model, or is of a kind that cannot be served beside others.
+        """
+        with self._adding:
+            if name in self.models:
                 return
-            refuse_unsafe_adapter(folder)
-            try:
-                self._load(name, str(folder))
-            except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-                self._unload(name)
-                raise ModelError(f"cannot load the adapter: {error}", where=str(folder)) from error
+            files = AdapterFiles(self._model, folder)
+            deltas, scheduler = files.read(), self._scheduler
+            self._order(lambda: self._runner.adapters.add(name, files, deltas, scheduler.adapters_in_use()))
             self._adapters.append(name)
 
-    def _load(self, name: str, folder: str) -> None:
-        if self._adapted is None:
-            config = PeftConfig.from_pretrained(folder)
-            self._adapted = PeftModel(self._base, config, name, autocast_adapter_dtype=False)
-        found = self._adapted.load_adapter(folder, name, autocast_adapter_dtype=False)
-        if strange := [*found.missing_keys, *found.unexpected_keys]:
-            raise ValueError(f"its weights are not those of this model, the first: {strange[0]}")
-
-    def _unload(self, name: str) -> None:
-        """Take out what has been put in of an adapter that does not fit."""
-        if self._adapted is None:
-            return
-        if not self._adapters:
-            self._adapted.unload()
-            self._adapted = None
-        elif name in self._adapted.peft_config:
-            self._adapted.delete_adapter(name)
+    def remove_adapter(self, name: str) -> None:
+        """Offer an adapter no longer; answers that it has begun fail. Raises ModelError for an unknown name."""
+        if name not in self._adapters:
+            raise ModelError(f"no adapter {name!r}", allowed=", ".join(self._adapters) or "none")
+        self._adapters.remove(name)
+        self._order(lambda: self._remove(name))
 
     def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[GenerationEvent]:
-        """See `Generator.stream`. Prompts that do not fit the model's context are a TemplateError before any work."""
-        prompts = [self._prompt(request) for request in requests]
-        by_model: dict[str, list[int]] = {}
+        """See `Generator.stream`."""
+        deliveries: SimpleQueue[Delivery] = SimpleQueue()
+        tasks: list[Task] = []
+        refused: list[GenerationEvent] = []
         for index, request in enumerate(requests):
-            by_model.setdefault(request.model, []).append(index)
-        for model, indices in by_model.items():
-            indices.sort(key=lambda index: len(prompts[index]))
-            for start in range(0, len(indices), LARGEST_BATCH):
-                batch = indices[start : start + LARGEST_BATCH]
-                answers = [self._answer(i, requests[i], len(prompts[i])) for i in batch]
-                with self._turn, self._use(model):
-                    yield from self._generate(answers, [prompts[i] for i in batch])
+            try:
+                tasks += self._tasks(index, request, deliveries)
+            except LuthierError as error:
+                refused += [
+                    GenerationEvent(index, "", choice=choice, error=error) for choice in range(max(1, request.n))
+                ]
+        yield from refused
+        going = len(tasks)
+        try:
+            self._order(*(partial(self._scheduler.add, task) for task in tasks))
+            while going:
+                delivery = deliveries.get()
+                if isinstance(delivery, Exception):
+                    raise RuntimeError(f"generation failed: {delivery}") from delivery
+                going -= delivery.is_last
+                yield delivery
+        finally:
+            if going:
+                self._order(*(partial(self._scheduler.cancel, task) for task in tasks))
 
-    def _prompt(self, request: GenerationRequest) -> list[int]:
+    def _tasks(self, index: int, request: GenerationRequest, deliveries: SimpleQueue[Delivery]) -> list[Task]:
+        """One task for each answer that a request wants. Raises LuthierError for what cannot be answered."""
         if request.model not in self.models:
             raise ModelError(f"no model {request.model!r}", allowed=", ".join(self.models))
-        ids = self._template.prompt_ids(request.messages)
+        refuse_out_of_range(request, int(self._model.config.get_text_config().vocab_size))
+        prompt = self._prompt(request)
+        adapter = None if request.model == self._base_name else request.model
+        deadline = None if request.max_seconds is None else time.monotonic() + request.max_seconds
+        tasks = []
+        for choice in range(request.n):
+            answer = Answer(index, request, len(prompt), self._decode, choice)
+            tasks.append(
+                Task(
+                    answer=answer,
+                    row=Row(list(prompt), len(prompt), adapter),
+                    sampler=Sampler(request, prompt, choice),
+                    prefix_key=(adapter, request.cache_salt),
+                    deadline=deadline,
+                    on_token=partial(self._on_token, answer, deliveries),
+                    on_error=partial(_on_error, answer, deliveries),
+                )
+            )
+        return tasks
+
+    def _prompt(self, request: GenerationRequest) -> list[int]:
+        with self._tokenizing:
+            ids = self._template.prompt_ids(request.messages)
         if self._longest and len(ids) + request.max_new_tokens > self._longest:
-            raise TemplateError(
+            raise RequestError(
                 f"{len(ids)} prompt tokens and {request.max_new_tokens} new ones exceed the model's context",
                 allowed=f"{self._longest} tokens together",
             )
         return ids
 
-    def _use(self, model: str) -> AbstractContextManager[Any]:
-        """Switch to an adapter, or all adapters off for the base model."""
-        if self._adapted is None:
-            return nullcontext()
-        if model == self._base_name:
-            disabled: AbstractContextManager[Any] = self._adapted.disable_adapter()
-            return disabled
-        self._adapted.set_adapter(model)
-        return nullcontext()
+    def _on_token(self, answer: Answer, deliveries: SimpleQueue[Delivery], choice: Choice) -> None:
+        is_end = choice.token in self._end_ids
+        text = answer.add(choice.token, is_end)
+        logprobs = () if choice.logprob is None or is_end else (self._logprob(choice, choice.logprob),)
+        if text or logprobs or answer.finish_reason:
+            deliveries.put(
+                GenerationEvent(
+                    answer.index,
+                    text,
+                    answer.finish_reason,
+                    answer.prompt_tokens,
+                    len(answer.tokens),
+                    answer.choice,
+                    logprobs,
+                )
+            )
 
-    def _generate(self, answers: list[Answer], prompts: Sequence[Sequence[int]]) -> Iterator[GenerationEvent]:
-        """Answer one batch. Shapes: input_ids [rows, new tokens], mask [rows, tokens so far]."""
-        width = max(len(prompt) for prompt in prompts)
-        padding = [width - len(prompt) for prompt in prompts]
-        input_ids = torch.tensor([[0] * pad + list(ids) for pad, ids in zip(padding, prompts, strict=True)])
-        mask = torch.tensor([[0] * pad + [1] * (width - pad) for pad in padding])
-        position_ids = (mask.cumsum(-1) - 1).clamp_(min=0)
-        cache = DynamicCache(config=self._base.config)
-        while answers:
-            logits = self._forward(input_ids, mask, position_ids, cache)
-            tokens = next_tokens(logits, [answer.request for answer in answers], [answer.random for answer in answers])
-            for answer, token in zip(answers, tokens, strict=True):
-                yield self._event(answer, answer.add(token, token in self._end_ids))
-            going = [row for row, answer in enumerate(answers) if answer.finish_reason is None]
-            if len(going) < len(answers):
-                keep = torch.tensor(going, dtype=torch.long)
-                answers, mask, position_ids = [answers[row] for row in going], mask[keep], position_ids[keep]
-                cache.batch_select_indices(keep)
-            input_ids = torch.tensor([[tokens[row]] for row in going])
-            mask = torch.cat([mask, mask.new_ones(len(going), 1)], -1)
-            position_ids = position_ids[:, -1:] + 1
+    def _logprob(self, choice: Choice, logprob: float) -> TokenLogprob:
+        top = tuple((self._decode([token]), value) for token, value in choice.top)
+        return TokenLogprob(self._decode([choice.token]), logprob, top)
+
+    def _remove(self, name: str) -> None:
+        self._scheduler.forget_adapter(name)
+        self._runner.adapters.remove(name)
+
+    def _order(self, *orders: Callable[[], None]) -> None:
+        """Have something done between two steps."""
+        with self._guard:
+            self._orders += orders
+            if self._thread is None and orders:
+                self._thread = threading.Thread(target=self._work, name="luthier-inference", daemon=True)
+                self._thread.start()
 
     @torch.inference_mode()
-    def _forward(
-        self, input_ids: torch.Tensor, mask: torch.Tensor, position_ids: torch.Tensor, cache: DynamicCache
-    ) -> torch.Tensor:
-        """Logits of the last token of each row: [rows, vocabulary]."""
-        output = self._base(
-            input_ids=input_ids,
-            attention_mask=mask,
-            position_ids=position_ids,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits: torch.Tensor = output.logits[:, -1]
-        return logits
-
-    def _answer(self, index: int, request: GenerationRequest, prompt_tokens: int) -> Answer:
-        return Answer(index, request, random_source(request), prompt_tokens, self._decode)
-
-    def _event(self, answer: Answer, text: str) -> GenerationEvent:
-        return GenerationEvent(answer.index, text, answer.finish_reason, answer.prompt_tokens, len(answer.tokens))
+    def _work(self) -> None:
+        while True:
+            with self._guard:
+                orders, self._orders = self._orders, []
+                if not orders and self._scheduler.idle:
+                    self._thread = None
+                    return
+            try:
+                for order in orders:
+                    order()
+                self._scheduler.step()
+            except Exception as error:
+                logger.exception("a step of generation failed")
+                self._scheduler.fail_all(error)
 
     def _decode(self, tokens: Sequence[int]) -> str:
         text = self._tokenizer.decode(list(tokens), skip_special_tokens=True)
         assert isinstance(text, str)
         return text
+
+
+def _on_error(answer: Answer, deliveries: SimpleQueue[Delivery], error: Exception) -> None:
+    """What a person can understand ends the answer; anything else is raised where the answer is read."""
+    if isinstance(error, LuthierError):
+        counts = (answer.prompt_tokens, len(answer.tokens))
+        deliveries.put(GenerationEvent(answer.index, "", None, *counts, choice=answer.choice, error=error))
+    else:
+        deliveries.put(error)
+
+
+def refuse_out_of_range(request: GenerationRequest, vocabulary: int) -> None:
+    """Raise RequestError for settings that mean nothing; they would disturb the others in the batch."""
+    limits = {
+        "max_new_tokens": (1, math.inf),
+        "temperature": (0, math.inf),
+        "top_p": (0, 1),
+        "top_k": (0, math.inf),
+        "min_p": (0, 1),
+        "n": (1, math.inf),
+        "logprobs": (0, vocabulary),
+    }
+    for name, (low, high) in limits.items():
+        value = getattr(request, name)
+        if value is not None and not low <= value <= high:
+            raise RequestError(f"{name} is {value}", allowed=f"from {low} to {high}")
+    finite = (request.presence_penalty, request.frequency_penalty, *request.logit_bias.values())
+    if not (0 < request.repetition_penalty < math.inf and all(map(math.isfinite, finite))):
+        raise RequestError("a penalty or bias is no finite number, or a repetition penalty not above 0")
+    for token in request.logit_bias:
+        if not 0 <= token < vocabulary:
+            raise RequestError(f"logit_bias names token {token}", allowed=f"from 0 to {vocabulary - 1}")

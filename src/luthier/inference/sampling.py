@@ -1,44 +1,134 @@
 """From logits to the next token."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 
 from luthier.core.generation import GenerationRequest
 
-
-def random_source(request: GenerationRequest) -> torch.Generator | None:
-    """The request's own random numbers, so that its answer does not depend on what else is in the batch."""
-    if request.temperature == 0:
-        return None
-    generator = torch.Generator()
-    if request.seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(request.seed)
-    return generator
+LIKELY = 1024
+"""Top-p looks at this many of the likeliest tokens first: to sort them all takes a hundred times longer."""
 
 
-def next_tokens(
-    logits: torch.Tensor, requests: Sequence[GenerationRequest], random: Sequence[torch.Generator | None]
-) -> list[int]:
-    """The next token id for each row of logits, shape [rows, vocabulary]: the likeliest, or drawn where `random` is."""
-    tokens: list[int] = logits.max(-1).indices.tolist()  # on CPU several times faster than argmax
-    for row, generator in enumerate(random):
-        if generator is not None:
-            tokens[row] = _drawn(logits[row], requests[row], generator)
-    return tokens
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A token and, where asked for, its log-probability and the likeliest tokens with theirs, in nats.
 
-
-def _drawn(logits: torch.Tensor, request: GenerationRequest, random: torch.Generator) -> int:
-    """A token id drawn by temperature and top-p from logits of shape [vocabulary].
-
-    Top-p keeps the smallest set of tokens whose probabilities reach p (Holtzman et al. 2020).
+    They are the model's own, before bias, penalties and temperature.
     """
-    logits = logits.float()
-    probabilities = torch.softmax((logits - logits.max()) / request.temperature, -1)
-    if request.top_p < 1:
-        ordered, ids = probabilities.sort(descending=True)
-        before = ordered.cumsum(-1) - ordered
-        probabilities = torch.zeros_like(probabilities).scatter_(0, ids, ordered * (before < request.top_p))
-    return int(torch.multinomial(probabilities, 1, generator=random))
+
+    token: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(slots=True)
+class Sampler:
+    """How one request draws its tokens, and what it has drawn. `prompt` are the prompt's token ids.
+
+    `choice` numbers the answers to one request, which draw from different random numbers. A request's random numbers
+    are its own, so that its answer does not depend on what else is in the batch.
+    """
+
+    request: GenerationRequest
+    prompt: Sequence[int] = ()
+    choice: int = 0
+    random: torch.Generator | None = field(init=False, default=None)
+    _drawn: Counter[int] = field(init=False, default_factory=Counter)
+    _bias: tuple[torch.Tensor, torch.Tensor] | None = field(init=False, default=None)
+    _seen: torch.Tensor | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.request.temperature > 0:
+            self.random = torch.Generator()
+            if self.request.seed is None:
+                self.random.seed()
+            else:
+                self.random.manual_seed(self.request.seed + self.choice)
+        if bias := self.request.logit_bias:
+            self._bias = torch.tensor(list(bias)), torch.tensor(list(bias.values()), dtype=torch.float32)
+        if self.request.repetition_penalty != 1:
+            self._seen = torch.tensor(sorted(set(self.prompt)), dtype=torch.long)
+
+    @property
+    def takes_the_likeliest(self) -> bool:
+        """Whether the likeliest token is all that is asked for."""
+        request = self.request
+        return (
+            self.random is None
+            and self._bias is None
+            and self._seen is None
+            and request.logprobs is None
+            and request.presence_penalty == request.frequency_penalty == 0
+        )
+
+    def choose(self, logits: torch.Tensor) -> Choice:
+        """The next token by logits of shape [vocabulary]."""
+        logits = logits.float()
+        adjusted = self._adjusted(logits)
+        token = int(adjusted.argmax()) if self.random is None else self._draw(adjusted, self.random)
+        self._drawn[token] += 1
+        if self.request.logprobs is None:
+            return Choice(token)
+        logprobs = torch.log_softmax(logits, -1)
+        top = logprobs.topk(self.request.logprobs)
+        return Choice(token, float(logprobs[token]), tuple(zip(top.indices.tolist(), top.values.tolist(), strict=True)))
+
+    def _adjusted(self, logits: torch.Tensor) -> torch.Tensor:
+        """Bias added, and repeated tokens made less likely.
+
+        Repetition penalty over prompt and answer: Keskar et al. 2019 (CTRL). Presence and frequency penalties count
+        the answer alone, as OpenAI's API defines them.
+        """
+        request = self.request
+        adjusted = logits.clone()
+        if self._seen is not None:
+            seen = torch.cat([self._seen, torch.tensor(list(self._drawn), dtype=torch.long)]).unique()
+            values, penalty = logits[seen], request.repetition_penalty
+            adjusted[seen] = torch.where(values > 0, values / penalty, values * penalty)
+        if self._drawn and (request.presence_penalty or request.frequency_penalty):
+            drawn = torch.tensor(list(self._drawn))
+            counts = torch.tensor(list(self._drawn.values()), dtype=torch.float32)
+            adjusted[drawn] -= request.presence_penalty + request.frequency_penalty * counts
+        if self._bias is not None:
+            adjusted.index_add_(0, *self._bias)
+        return adjusted
+
+    def _draw(self, logits: torch.Tensor, random: torch.Generator) -> int:
+        """A token drawn by temperature among those that top-k, top-p (Holtzman et al. 2020: the fewest tokens whose
+        probabilities reach p) and min-p (Nguyen et al. 2024: at least p times the likeliest) leave."""
+        request = self.request
+        probabilities = torch.softmax((logits - logits.max()) / request.temperature, -1)
+        ids = None
+        if 0 < request.top_k < len(logits):
+            probabilities, ids = probabilities.topk(request.top_k)
+        if request.top_p < 1:
+            probabilities, ids = _nucleus(probabilities, ids, request.top_p)
+        if request.min_p > 0:
+            probabilities = probabilities * (probabilities >= request.min_p * probabilities.max())
+        drawn = int(torch.multinomial(probabilities, 1, generator=random))
+        return drawn if ids is None else int(ids[drawn])
+
+
+def _nucleus(probabilities: torch.Tensor, ids: torch.Tensor | None, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """The fewest of the likeliest tokens whose share of all is `top_p` or more, and their ids."""
+    wanted = top_p * float(probabilities.sum())
+    ordered, places = probabilities.topk(min(LIKELY, len(probabilities)))
+    if float(ordered.sum()) < wanted:
+        ordered, places = probabilities.sort(descending=True)
+    kept = ordered.cumsum(-1) - ordered < wanted
+    places = places[kept]
+    return ordered[kept], places if ids is None else ids[places]
+
+
+def next_tokens(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[Choice | None]:
+    """The next token of each row of logits, shape [rows, vocabulary]; None where they hold no usable number."""
+    best = logits.max(-1)  # on CPU several times faster than argmax
+    usable = torch.isfinite(best.values).tolist()
+    tokens = best.indices.tolist()
+    return [
+        None if not fine else Choice(token) if sampler.takes_the_likeliest else sampler.choose(logits[row])
+        for row, (sampler, fine, token) in enumerate(zip(samplers, usable, tokens, strict=True))
+    ]

@@ -19,11 +19,16 @@ class ChatSession:
         self._turns: list[Message] = []
 
     def ask(self, question: str) -> Iterator[str]:
-        """The answer, piece by piece. A conversation continues only with answers that were read to their end."""
+        """The answer, piece by piece. A conversation continues only with answers that were read to their end.
+
+        Raises LuthierError for a question that cannot be answered.
+        """
         turns: list[Message] = [*self._turns, {"role": "user", "content": question}]
         request = GenerationRequest(self.model, conversation(self._system, *turns), self._max_new_tokens)
         answer = ""
         for event in self._generator.stream([request]):
+            if event.error is not None:
+                raise event.error
             answer += event.text
             yield event.text
         self._turns = [*turns, {"role": "assistant", "content": answer}]

@@ -1,12 +1,14 @@
 """The generation engine over a project's base model and its runs."""
 
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from luthier.core.artefacts import Artefact
-from luthier.core.generation import GenerationEvent, GenerationRequest
+from luthier.core.generation import GenerationEvent, GenerationRequest, events_of
 from luthier.core.rows import Message
 from luthier.inference import Engine
 from luthier.models.methods import ADAPTER, load_trained, shares_base
@@ -24,6 +26,7 @@ class RunsGenerator:
         self._project, self._base, self._base_id = project, base, base.artefact.id
         self._shared = self._engine(base.load(), self._base_id)
         self._own: dict[str, Engine] = {}
+        self._loading = threading.Lock()
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -33,10 +36,12 @@ class RunsGenerator:
         """See `Generator.stream`."""
         by_engine: dict[Engine, list[int]] = {}
         for index, request in enumerate(requests):
-            by_engine.setdefault(self._engine_for(request.model), []).append(index)
+            with self._loading:
+                by_engine.setdefault(self._engine_for(request.model), []).append(index)
         for engine, indices in by_engine.items():
-            for event in engine.stream([requests[index] for index in indices]):
-                yield replace(event, index=indices[event.index])
+            with closing(events_of(engine, [requests[index] for index in indices])) as events:
+                for event in events:
+                    yield replace(event, index=indices[event.index])
 
     def _engine_for(self, model: str) -> Engine:
         if model == self._base_id:

@@ -61,7 +61,7 @@ def api(project: Project) -> FastAPI:
         RunsGenerator(project, base),
         RegistryCatalogue(project, base.artefact.id),
         RequestLog(project.store, log_redaction(project)),
-        Limits(project.recipe.serving.max_new_tokens, project.recipe.serving.queue),
+        Limits(project.recipe.serving.max_new_tokens, queue=project.recipe.serving.queue),
         system=project.recipe.data.system,
     )
 

@@ -1,6 +1,7 @@
 """Every error that a client can meet, in the shape that clients of the OpenAI API read."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
@@ -9,6 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+
+from luthier.core.errors import LuthierError, RequestError, TemplateError
+
+logger = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 2
 CLIENT_CLOSED_REQUEST = 499
@@ -60,6 +65,16 @@ def not_running() -> ApiError:
         code="not_running",
         headers={"retry-after": str(RETRY_AFTER_SECONDS)},
     )
+
+
+def of_generation(error: LuthierError) -> ApiError:
+    """What the generator says of one request: what the client can mend is a 400, the rest a 500."""
+    if isinstance(error, TemplateError):
+        return ApiError(HTTPStatus.BAD_REQUEST, str(error), param="messages", code="invalid_messages")
+    if isinstance(error, RequestError):
+        return ApiError(HTTPStatus.BAD_REQUEST, str(error), code="invalid_value")
+    logger.error("a request failed: %s", error)
+    return internal_error()
 
 
 def internal_error() -> ApiError:

@@ -23,12 +23,12 @@ def create_app(generator: Generator, catalogue: Catalogue, sink: Sink, limits: L
     """The API over one generator.
 
     `system` is the recipe's system prompt; it goes in front of conversations that bring none, so that what was trained
-    is what is served. The generator and the sink are each used from one thread, the catalogue from several.
+    is what is served. The sink is used from one thread, generator and catalogue from several.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with Recorder(sink) as recorder, GenerationWorker(generator, limits.queue) as worker:
+        with Recorder(sink) as recorder, GenerationWorker(generator, limits.parallel, limits.queue) as worker:
             app.state.desk = Desk(catalogue, worker, recorder, system=system, max_new_tokens=limits.max_new_tokens)
             yield
 

@@ -7,8 +7,10 @@ MEBIBYTE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`max_new_tokens` for one answer, `queue` requests that may wait for their turn, `body_bytes` of one request."""
+    """`max_new_tokens` for one answer, `parallel` requests that are answered at once, `queue` more that may wait,
+    `body_bytes` of one request."""
 
     max_new_tokens: int = 512
+    parallel: int = 16
     queue: int = 32
     body_bytes: int = MEBIBYTE

@@ -1,4 +1,4 @@
-"""One thread that generates, and the bounded queue of requests in front of it."""
+"""Threads that read answers from the generator, and the bounded queue of requests in front of them."""
 
 import asyncio
 import logging
@@ -6,18 +6,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from collections.abc import Generator as Stream
 from contextlib import closing
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Self
 
-from luthier.core.errors import TemplateError
-from luthier.core.generation import FinishReason, GenerationEvent, GenerationRequest, Generator
-from luthier.serving.api_error import ApiError, internal_error, not_running, queue_full
+from luthier.core.generation import FinishReason, GenerationEvent, GenerationRequest, Generator, events_of
+from luthier.serving.api_error import ApiError, internal_error, not_running, of_generation, queue_full
 
 STOP_SECONDS = 5.0
-"""How long a stopping worker waits for the piece of text that is being generated."""
+"""How long a stopping worker waits for the pieces of text that are being generated."""
 
 logger = logging.getLogger(__name__)
 
@@ -110,20 +108,27 @@ class Job:
 
 
 class GenerationWorker:
-    """Runs jobs one after the other in a thread, from `with` to its end."""
+    """Runs up to `parallel` jobs at once, each in a thread, from `with` to its end.
 
-    def __init__(self, generator: Generator, queue_limit: int) -> None:
+    The threads only wait for events: how requests share the machine is the generator's business.
+    """
+
+    def __init__(self, generator: Generator, parallel: int, queue_limit: int) -> None:
         self._generator = generator
         self._queue_limit = queue_limit
         self._waiting: deque[Job] = deque()
-        self._running: Job | None = None
+        self._running: list[Job] = []
         self._open = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="luthier-generation", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, name=f"luthier-answers-{number}", daemon=True)
+            for number in range(parallel)
+        ]
 
     def __enter__(self) -> Self:
         self._open = True
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -131,20 +136,22 @@ class GenerationWorker:
             self._open = False
             self._changed.notify_all()
         self.cancel_all(not_running())
-        self._thread.join(STOP_SECONDS)
-        if self._thread.is_alive():
+        end = time.monotonic() + STOP_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, end - time.monotonic()))
+        if any(thread.is_alive() for thread in self._threads):
             logger.warning("the generator did not stop within %g seconds", STOP_SECONDS)
 
     @property
     def ready(self) -> bool:
-        return self._open and self._thread.is_alive()
+        return self._open and all(thread.is_alive() for thread in self._threads)
 
     def submit(self, job: Job) -> None:
         """Put a job behind those that wait. Raises ApiError: 429 when too many wait, 503 when the worker is stopped."""
         with self._changed:
             if not self.ready:
                 raise not_running()
-            if len(self._waiting) + (self._running is not None) > self._queue_limit:
+            if len(self._waiting) + len(self._running) >= self._queue_limit + len(self._threads):
                 raise queue_full(self._queue_limit)
             self._waiting.append(job)
             self._changed.notify_all()
@@ -158,40 +165,38 @@ class GenerationWorker:
 
     def cancel_all(self, error: ApiError) -> None:
         with self._changed:
-            jobs = [*self._waiting, *([self._running] if self._running else [])]
+            jobs = [*self._waiting, *self._running]
         for job in jobs:
             self.cancel(job, error)
 
     def _work(self) -> None:
         while (job := self._next()) is not None:
             _run(self._generator, job)
+            with self._changed:
+                self._running.remove(job)
 
     def _next(self) -> Job | None:
         """The job that has waited longest, None when the worker stops."""
         with self._changed:
-            self._running = None
             self._changed.wait_for(lambda: self._waiting or not self._open)
-            self._running = self._waiting.popleft() if self._waiting else None
-            return self._running
+            if not self._waiting:
+                return None
+            self._running.append(self._waiting.popleft())
+            return self._running[-1]
 
 
 def _run(generator: Generator, job: Job) -> None:
     """Generate one answer. Whatever happens, the job ends and the thread goes on."""
     try:
-        with closing(_stream(generator, job.request)) as events:
+        with closing(events_of(generator, [job.request])) as events:
             for event in events:
-                if not job.ended:
+                if event.error is not None:
+                    job.fail(of_generation(event.error))
+                elif not job.ended:
                     job.take(event)
                 if job.ended:
                     return
         raise RuntimeError("the generator ended without a finish reason")
-    except TemplateError as error:
-        job.fail(ApiError(HTTPStatus.BAD_REQUEST, str(error), param="messages", code="invalid_messages"))
     except Exception:
         logger.exception("generation failed")
         job.fail(internal_error())
-
-
-def _stream(generator: Generator, request: GenerationRequest) -> Stream[GenerationEvent, None, None]:
-    """The generator's events as something that can be closed, which closes them too."""
-    yield from generator.stream([request])

@@ -19,7 +19,7 @@ def _decode_words(tokens):
 
 
 def _answer(decode, max_new_tokens=1000, stop=()):
-    return Answer(0, GenerationRequest("base", (), max_new_tokens, stop=stop), None, 5, decode)
+    return Answer(0, GenerationRequest("base", (), max_new_tokens, stop=stop), 5, decode)
 
 
 def _pieces(answer, tokens):

@@ -1,15 +1,18 @@
+import shutil
 import threading
+import time
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from luthier.core.errors import ModelError, TemplateError
+from luthier.core.errors import GenerationError, ModelError, RequestError, TemplateError
 from luthier.core.generation import GenerationRequest, complete
 from luthier.core.recipe import AdapterSection
-from luthier.inference import Engine
+from luthier.inference import Engine, MemoryBudget
 from luthier.models.adapter import attach_adapter, load_adapter, save_adapter, trainable
 from luthier.models.loading import load_model
 
@@ -46,8 +49,8 @@ def adapter_folders(tiny_model_folder, tmp_path_factory):
 
 
 @pytest.fixture
-def engine(tiny_model, tiny_tokenizer, tiny_template, adapter_folders):
-    engine = Engine(tiny_model, tiny_tokenizer, tiny_template, "base")
+def engine(tiny_base, tiny_tokenizer, tiny_template, adapter_folders):
+    engine = Engine(load_model(tiny_base, "float32"), tiny_tokenizer, tiny_template, "base")
     for name, folder in adapter_folders.items():
         engine.add_adapter(name, folder)
     return engine
@@ -77,10 +80,16 @@ def reference(tiny_base, tiny_template, adapter_folders):
 
 def _tokens(engine, requests):
     """The token ids of each answer, end tokens left out."""
-    make, answers = engine._answer, {}
-    engine._answer = lambda index, *rest: answers.setdefault(index, make(index, *rest))
+    make, answers = engine._tasks, {}
+
+    def tasks(index, *rest):
+        made = make(index, *rest)
+        answers[index] = made[0].answer
+        return made
+
+    engine._tasks = tasks
     completions = complete(engine, requests)
-    del engine._answer
+    del engine._tasks
     tokens = [answers[index].tokens for index in range(len(requests))]
     assert [completion.completion_tokens for completion in completions] == list(map(len, tokens))
     return tokens
@@ -114,36 +123,65 @@ def test_models_are_offered_with_the_base_first(engine, adapter_folders):
     assert engine.models == MODELS
 
 
+def _sizes_of_steps(engine):
+    """How many rows and prompt tokens each step from now on computes."""
+    sizes = []
+    compute = engine._runner.compute
+
+    def counted(chunks):
+        rows, logits = compute(chunks)
+        sizes.append((len(rows), sum(count for _, count in chunks)))
+        return rows, logits
+
+    engine._runner.compute = counted
+    return sizes
+
+
 @pytest.mark.parametrize("largest", [1, 2, 5])
 def test_any_size_of_batch_gives_the_same_answers(engine, monkeypatch, largest):
     requests = [_request(model, question) for question in (*QUESTIONS, "shop?") for model in MODELS[:2]]
     expected = complete(engine, requests)
-    sizes = []
-    generate = engine._generate
-    monkeypatch.setattr(
-        engine, "_generate", lambda answers, prompts: sizes.append(len(prompts)) or generate(answers, prompts)
-    )
-    monkeypatch.setattr("luthier.inference.engine.LARGEST_BATCH", largest)
+    sizes = _sizes_of_steps(engine)
+    monkeypatch.setattr("luthier.inference.scheduler.LARGEST_BATCH", largest)
     assert complete(engine, requests) == expected
-    assert sorted(sizes) == sorted(2 * ([largest] * (5 // largest) + [5 % largest] * (5 % largest > 0)))
+    assert max(rows for rows, _ in sizes) == largest
+
+
+@pytest.mark.parametrize("piece", [1, 7, 50])
+def test_prompts_in_pieces_give_the_same_answers(engine, reference, monkeypatch, piece):
+    monkeypatch.setattr("luthier.inference.scheduler.PROMPT_TOKENS_A_STEP", piece)
+    sizes = _sizes_of_steps(engine)
+    requests = [_request("sales", question) for question in QUESTIONS]
+    assert _tokens(engine, requests) == [reference(request) for request in requests]
+    assert max(tokens for _, tokens in sizes) == piece
 
 
 def test_rows_leave_the_batch_as_they_finish(engine, reference):
     requests = [
         _request("sales", question, max_new_tokens=tokens) for tokens, question in enumerate(QUESTIONS, start=1)
     ]
-    widths = []
-    forward = engine._forward
-    engine._forward = lambda ids, *rest: widths.append(len(ids)) or forward(ids, *rest)
+    sizes = _sizes_of_steps(engine)
     assert _tokens(engine, requests) == [reference(request) for request in requests]
-    assert widths == [4, 3, 2, 1]
+    assert [rows for rows, _ in sizes] == [4, 3, 2, 1]
 
 
-def test_an_end_token_stops_one_row_and_the_others_go_on(tiny_model, tiny_tokenizer, tiny_template):
+def test_a_request_that_arrives_later_joins_the_batch_and_both_are_as_alone(engine):
+    first, second = _request("sales", max_new_tokens=400), _request("support", QUESTIONS[1], max_new_tokens=10)
+    expected = [complete(engine, [request])[0] for request in (first, second)]
+    sizes = _sizes_of_steps(engine)
+    with closing(engine.stream([first])) as events:
+        text = next(events).text
+        assert complete(engine, [second]) == expected[1:]
+        text += "".join(event.text for event in events)
+    assert text == expected[0].text
+    assert 2 in [rows for rows, _ in sizes]
+
+
+def test_an_end_token_stops_one_row_and_the_others_go_on(tiny_model, tiny_base, tiny_tokenizer, tiny_template):
     requests = [_request(question=question) for question in QUESTIONS]
     whole = _tokens(Engine(tiny_model, tiny_tokenizer, tiny_template, "base"), requests)
     tiny_tokenizer.eos_token = tiny_tokenizer.convert_ids_to_tokens(whole[1][3])
-    stopping = Engine(tiny_model, tiny_tokenizer, tiny_template, "base")
+    stopping = Engine(load_model(tiny_base, "float32"), tiny_tokenizer, tiny_template, "base")
     end = tiny_tokenizer.eos_token_id
     expected = [tokens[: tokens.index(end)] if end in tokens else tokens for tokens in whole]
     assert _tokens(stopping, requests) == expected
@@ -203,29 +241,36 @@ def test_a_small_top_p_is_greedy(engine):
     assert _tokens(engine, [request]) == _tokens(engine, [_request("sales")])
 
 
-def test_closing_the_iterator_lets_the_next_one_in(engine):
-    request = _request("sales", max_new_tokens=500)
-    stream = engine.stream([request, _request("base")])
+def _wait_until_idle(engine):
+    end = time.monotonic() + 30
+    while engine._thread is not None:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_closing_the_iterator_cancels_its_requests_and_frees_their_memory(engine):
+    expected = complete(engine, [_request("base")])
+    stream = engine.stream([_request("sales", max_new_tokens=1500), _request("base", max_new_tokens=1500)])
     next(stream)
-    answers = []
-    other = threading.Thread(target=lambda: answers.extend(complete(engine, [_request("base")])), daemon=True)
-    other.start()
-    other.join(0.3)
-    assert other.is_alive()
-    assert not answers
+    assert complete(engine, [_request("base")]) == expected
     stream.close()
-    other.join(60)
-    assert answers == complete(engine, [_request("base")])
+    _wait_until_idle(engine)
+    assert engine._scheduler.idle
+    assert engine._runner.token_slots == 0
     with pytest.raises(StopIteration):
         next(stream)
 
 
-def test_an_error_in_the_middle_lets_the_next_one_in(engine, monkeypatch):
-    monkeypatch.setattr(engine, "_forward", _raise)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        complete(engine, [_request("sales")])
-    monkeypatch.undo()
-    assert complete(engine, [_request("base")])[0].completion_tokens == NEW_TOKENS
+def test_an_error_in_the_middle_ends_all_and_the_next_one_is_answered(engine, monkeypatch, caplog):
+    expected = complete(engine, [_request("base")])
+    with monkeypatch.context() as patch:
+        patch.setattr("luthier.inference.runner.flat_logits", _raise)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            complete(engine, [_request("sales")])
+    assert "out of memory" in caplog.text
+    assert complete(engine, [_request("base")]) == expected
+    _wait_until_idle(engine)
+    assert engine._runner.token_slots == 0
 
 
 def _raise(*_):
@@ -242,34 +287,132 @@ def test_between_events_the_caller_computes_as_ever(engine):
     assert weight.grad.tolist() == [2.0, 2.0]
 
 
-def test_threads_take_turns(engine):
+def test_callers_of_several_threads_share_the_batch(engine):
     requests = {model: [_request(model, question) for question in QUESTIONS] for model in MODELS}
     expected = {model: complete(engine, group) for model, group in requests.items()}
+    sizes = _sizes_of_steps(engine)
     found = {}
     threads = [
         threading.Thread(target=lambda model=model: found.update({model: complete(engine, requests[model])}))
         for model in MODELS
     ]
-    for thread in threads:
-        thread.start()
+    with engine._guard:  # all of them have asked before the first step
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)
     for thread in threads:
         thread.join()
     assert found == expected
+    assert max(rows for rows, _ in sizes) > len(QUESTIONS)
 
 
-def test_an_unknown_model_is_refused_before_any_work(engine):
-    stream = engine.stream([_request("base"), _request("marketing")])
-    with pytest.raises(ModelError, match=r"no model 'marketing' \(base, sales, support, returns\)"):
-        next(stream)
+def _failures(engine, requests):
+    """Error of each request that failed, and the text of the others."""
+    texts, errors = [""] * len(requests), {}
+    for event in engine.stream(requests):
+        texts[event.index] += event.text
+        if event.error is not None:
+            errors[event.index] = event.error
+    return errors, [text for index, text in enumerate(texts) if index not in errors]
 
 
-def test_a_prompt_beyond_the_context_is_refused_before_any_work(engine, tiny_template):
+def test_an_unknown_model_fails_its_own_request_alone(engine):
+    expected = complete(engine, [_request("base")])[0].text
+    errors, texts = _failures(engine, [_request("marketing"), _request("base")])
+    assert texts == [expected]
+    assert isinstance(errors[0], ModelError)
+    assert str(errors[0]) == "no model 'marketing' (base, sales, support, returns)"
+    with pytest.raises(ModelError, match="marketing"):
+        complete(engine, [_request("base"), _request("marketing")])
+
+
+def test_a_conversation_that_the_template_refuses_fails_alone(engine):
+    errors, texts = _failures(engine, [_request(), _request(question="<|im_end|>")])
+    assert isinstance(errors[1], TemplateError)
+    assert len(texts) == 1
+
+
+def test_a_prompt_beyond_the_context_fails_alone(engine, tiny_template):
     prompt = len(tiny_template.prompt_ids(_request().messages))
     longest = engine._longest = prompt + NEW_TOKENS
-    assert complete(engine, [_request()])[0].completion_tokens == NEW_TOKENS
-    stream = engine.stream([_request(), _request(max_new_tokens=NEW_TOKENS + 1)])
-    with pytest.raises(TemplateError, match=f"{prompt} prompt tokens and {NEW_TOKENS + 1} new ones.*{longest} tokens"):
-        next(stream)
+    errors, texts = _failures(engine, [_request(), _request(max_new_tokens=NEW_TOKENS + 1)])
+    assert texts == [complete(engine, [_request()])[0].text]
+    assert isinstance(errors[1], RequestError)
+    assert f"{prompt} prompt tokens and {NEW_TOKENS + 1} new ones" in str(errors[1])
+    assert f"{longest} tokens" in str(errors[1])
+
+
+def test_a_request_without_usable_numbers_fails_alone_and_leaves_nothing_behind(engine, monkeypatch):
+    requests = [_request("sales", question) for question in QUESTIONS]
+    expected = [completion.text for completion in complete(engine, requests)]
+    compute = engine._runner.compute
+    steps = []
+
+    def compute_with_nan(chunks):
+        rows, logits = compute(chunks)
+        steps.append(len(rows))
+        if len(steps) == 3:
+            logits[1] = torch.nan
+            engine._runner.states(rows[1]).fill_(torch.nan)
+        return rows, logits
+
+    monkeypatch.setattr(engine._runner, "compute", compute_with_nan)
+    errors, texts = _failures(engine, requests)
+    (failed,) = errors
+    assert isinstance(errors[failed], GenerationError)
+    assert "no usable numbers" in str(errors[failed])
+    assert texts == [text for index, text in enumerate(expected) if index != failed]
+    assert [completion.text for completion in complete(engine, requests)] == expected
+
+
+def test_a_request_that_takes_too_long_fails_alone(engine):
+    expected = complete(engine, [_request()])[0].text
+    errors, texts = _failures(engine, [_request(max_new_tokens=1900, max_seconds=0.05), _request()])
+    assert isinstance(errors[0], GenerationError)
+    assert str(errors[0]) == "no answer within 0.05 seconds"
+    assert texts == [expected]
+    _wait_until_idle(engine)
+    assert engine._runner.token_slots == 0
+
+
+def test_what_waits_fails_too_when_its_time_is_over(engine, monkeypatch):
+    monkeypatch.setattr("luthier.inference.scheduler.LARGEST_BATCH", 1)
+    errors, texts = _failures(engine, [_request(max_new_tokens=500), _request("sales", max_seconds=1e-6)])
+    assert list(errors) == [1]
+    assert len(texts) == 1
+
+
+def test_a_request_larger_than_all_memory_fails_and_smaller_ones_take_turns(
+    tiny_model, tiny_base, tiny_tokenizer, tiny_template
+):
+    requests = [_request(question=question) for question in QUESTIONS[:3]]
+    ample = Engine(load_model(tiny_base, "float32"), tiny_tokenizer, tiny_template, "base")
+    token_bytes = 2 * 2 * 2 * 8 * 4
+    engine = Engine(tiny_model, tiny_tokenizer, tiny_template, "base", MemoryBudget(300 * token_bytes, 0, 0))
+    sizes = _sizes_of_steps(engine)
+    assert complete(engine, requests) == complete(ample, requests)
+    assert {rows for rows, _ in sizes} == {1}
+    with pytest.raises(RequestError, match=r"512 tokens of memory.*300 tokens, all that there is"):
+        complete(engine, [_request(max_new_tokens=300)])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max_new_tokens": 0},
+        {"temperature": -1},
+        {"temperature": float("nan")},
+        {"top_p": 1.5},
+        {"n": 0},
+        {"repetition_penalty": 0},
+        {"logit_bias": {320: 1.0}},
+        {"logit_bias": {3: float("inf")}},
+    ],
+)
+def test_settings_that_mean_nothing_fail_their_request_alone(engine, settings):
+    errors, texts = _failures(engine, [_request(**settings), _request()])
+    assert isinstance(errors[0], RequestError)
+    assert texts == [complete(engine, [_request()])[0].text]
 
 
 def test_the_context_is_the_models_own(engine):
@@ -329,3 +472,100 @@ def test_an_adapter_that_does_not_fit_is_refused_and_changes_nothing(
     engine.add_adapter("support", adapter_folders["support"])
     assert complete(engine, requests) == expected
     assert complete(engine, [_request("support")])[0].text != expected[0].text
+
+
+def test_several_answers_to_one_request_are_those_of_separate_ones(engine):
+    request = _request("sales", temperature=1.0, seed=5, n=3)
+    found = complete(engine, [_request(), request])
+    assert found[0] == complete(engine, [_request()])[0]
+    assert found[1:] == [complete(engine, [_request("sales", temperature=1.0, seed=seed)])[0] for seed in (5, 6, 7)]
+    assert len({completion.text for completion in found[1:]}) == 3
+
+
+def test_logprobs_come_with_each_token(engine, tiny_base, tiny_template, tiny_tokenizer):
+    request = _request(logprobs=3)
+    (tokens,) = _tokens(engine, [request])
+    found = [logprob for event in engine.stream([request]) for logprob in event.logprobs]
+    ids = torch.tensor([tiny_template.prompt_ids(request.messages) + tokens])
+    logits = load_model(tiny_base, "float32")(input_ids=ids).logits[0, -len(tokens) - 1 : -1]
+    expected = torch.log_softmax(logits, -1)
+    assert len(found) == len(tokens) == NEW_TOKENS
+    for place, (token, logprob) in enumerate(zip(tokens, found, strict=True)):
+        assert logprob.logprob == pytest.approx(float(expected[place, token]), abs=1e-4)
+        assert logprob.text == tiny_tokenizer.decode([token])
+        top = expected[place].topk(3)
+        assert [value for _, value in logprob.top] == pytest.approx(top.values.tolist(), abs=1e-4)
+        assert [text for text, _ in logprob.top] == [tiny_tokenizer.decode([token]) for token in top.indices]
+
+
+LONG = "Is the shop open on Sunday, and where do I send a parcel? " * 4
+
+
+def test_a_beginning_in_common_is_computed_once(engine, reference):
+    requests = [_request("sales", f"{LONG}{question}") for question in QUESTIONS]
+    expected = [reference(request) for request in requests]
+    sizes = _sizes_of_steps(engine)
+    assert _tokens(engine, requests) == expected
+    first = sum(tokens for _, tokens in sizes)
+    sizes.clear()
+    assert _tokens(engine, requests) == expected
+    again = sum(tokens for _, tokens in sizes)
+    whole = sum(len(engine._template.prompt_ids(request.messages)) for request in requests)
+    assert again < 32 * len(requests)
+    assert again < first < whole - 3 * 64
+
+
+@pytest.mark.parametrize("other", [{"model": "support"}, {"model": "base"}, {"cache_salt": "another tenant"}])
+def test_what_one_has_computed_is_not_shared_with_another(engine, other):
+    request = _request("sales", LONG)
+    complete(engine, [request])
+    sizes = _sizes_of_steps(engine)
+    complete(engine, [replace(request, **other)])
+    assert sum(tokens for _, tokens in sizes) == len(engine._template.prompt_ids(request.messages))
+
+
+def test_adapters_come_and_go_while_others_answer(engine, adapter_folders):
+    request = _request("sales", max_new_tokens=400)
+    expected = complete(engine, [request, _request("support")])
+    with closing(engine.stream([request, _request("returns", max_new_tokens=1500)])) as events:
+        text = next(event for event in events if event.index == 0).text
+        engine.remove_adapter("support")
+        assert "support" not in engine.models
+        with pytest.raises(ModelError, match="no model 'support'"):
+            complete(engine, [_request("support")])
+        engine.add_adapter("support", adapter_folders["returns"])
+        assert complete(engine, [_request("support")]) == complete(engine, [_request("returns")])
+        engine.remove_adapter("returns")
+        failure = None
+        for event in events:
+            text += event.text if event.index == 0 else ""
+            failure = event.error or failure
+    assert text == expected[0].text
+    assert isinstance(failure, ModelError)
+    assert str(failure) == "returns was taken off while it answered"
+    with pytest.raises(ModelError, match=r"no adapter 'returns' \(sales, support\)"):
+        engine.remove_adapter("returns")
+
+
+def test_more_adapters_than_memory_take_turns(tiny_model, tiny_tokenizer, tiny_template, adapter_folders, engine):
+    requests = _mixed()
+    expected = complete(engine, requests)
+    crowded = Engine(tiny_model, tiny_tokenizer, tiny_template, "base", MemoryBudget(1 << 30, 1 << 20, 1))
+    for name, folder in adapter_folders.items():
+        crowded.add_adapter(name, folder)
+    assert complete(crowded, requests) == expected
+    assert len(crowded._runner.adapters.resident) == 1
+
+
+def test_an_adapter_whose_files_are_gone_fails_its_requests_alone(
+    tiny_model, tiny_tokenizer, tiny_template, adapter_folders, tmp_path
+):
+    engine = Engine(tiny_model, tiny_tokenizer, tiny_template, "base", MemoryBudget(1 << 30, 1 << 20, 1))
+    folder = shutil.copytree(adapter_folders["sales"], tmp_path / "sales")
+    engine.add_adapter("sales", folder)
+    engine.add_adapter("support", adapter_folders["support"])
+    expected = complete(engine, [_request("support")])[0].text
+    shutil.rmtree(folder)
+    errors, texts = _failures(engine, [_request("sales"), _request("support")])
+    assert isinstance(errors[0], ModelError)
+    assert texts == [expected]

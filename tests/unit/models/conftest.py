@@ -1,4 +1,4 @@
-"""Tiny random models of several architectures, and one as GGUF."""
+"""The tiny model as GGUF."""
 
 import json
 from collections.abc import Callable
@@ -7,60 +7,9 @@ from typing import Any
 
 import gguf
 import pytest
-import torch
 import transformers
 from gguf import GGMLQuantizationType
 from safetensors.torch import load_file
-
-VOCABULARY = 320
-GEMMA = {"head_dim": 8, "query_pre_attn_scalar": 8, "sliding_window": 6}
-LLAMA_LIKE: dict[str, dict[str, Any]] = {
-    "Llama": {},
-    "Qwen2": {},
-    "Qwen3": {"head_dim": 8},
-    "Gemma": {"head_dim": 8},
-    "Gemma2": GEMMA,
-    "Gemma3Text": GEMMA,
-    "Mistral": {"sliding_window": 6},
-    "Phi": {},
-    "Phi3": {},
-    "StableLm": {},
-}
-SMALL: dict[str, dict[str, Any]] = {
-    "GPT2": {"n_embd": 32, "n_layer": 2, "n_head": 4},
-    "Bloom": {"hidden_size": 32, "n_layer": 2, "n_head": 4},
-    "OPT": {
-        "hidden_size": 32,
-        "ffn_dim": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "word_embed_proj_dim": 32,
-    },
-}
-ARCHITECTURES = (*LLAMA_LIKE, *SMALL)
-
-
-@pytest.fixture
-def make_model() -> Callable[[str], Any]:
-    """`make_model("Qwen2")`: a frozen causal language model with fixed random weights in fp32, vocabulary 320."""
-    return _make_model
-
-
-def _make_model(architecture: str) -> Any:
-    sizes = SMALL.get(architecture) or {
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        **LLAMA_LIKE[architecture],
-    }
-    config_class = getattr(transformers, f"{architecture}Config")
-    config = config_class(vocab_size=VOCABULARY, bos_token_id=1, eos_token_id=2, pad_token_id=0, **sizes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model: Any = transformers.AutoModelForCausalLM.from_config(config)
-    return model.eval().requires_grad_(False)
 
 
 @pytest.fixture(scope="session")

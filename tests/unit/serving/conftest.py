@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from luthier.core.errors import RegistryError, TemplateError
+from luthier.core.errors import GenerationError, RegistryError, RequestError, TemplateError
 from luthier.core.generation import GenerationEvent, GenerationRequest
 from luthier.core.requests import FeedbackRecord, RequestRecord
 from luthier.serving import Limits, ServedModel, create_app
@@ -51,7 +51,12 @@ class FakeGenerator:
                 yield GenerationEvent(0, "half an ")
                 raise RuntimeError("inner detail")
             case "refuse":
-                raise TemplateError("two user messages in a row")
+                yield GenerationEvent(0, "", error=TemplateError("two user messages in a row"))
+            case "too much":
+                yield GenerationEvent(0, "", error=RequestError("no room", allowed="5 tokens"))
+            case "break down":
+                yield GenerationEvent(0, "half an ")
+                yield GenerationEvent(0, "", error=GenerationError("inner detail"))
             case "never finish":
                 yield GenerationEvent(0, "half an ")
             case "wait":
@@ -136,7 +141,7 @@ def catalogue() -> MemoryCatalogue:
 
 @pytest.fixture
 def app(generator: FakeGenerator, sink: MemorySink, catalogue: MemoryCatalogue) -> FastAPI:
-    return create_app(generator, catalogue, sink, Limits(max_new_tokens=64, queue=2, body_bytes=10_000), system=SYSTEM)
+    return create_app(generator, catalogue, sink, Limits(64, parallel=1, queue=2, body_bytes=10_000), system=SYSTEM)
 
 
 @pytest.fixture

@@ -87,11 +87,11 @@ def test_the_generator_is_asked_for_the_engines_name_behind_the_recipes_system_p
     )
 
 
-def test_one_thread_generates_and_one_records(client, generator, sink):
+def test_one_thread_records(client, generator, sink):
     for _ in range(3):
         ask(client)
     sink.wait_for(3)
-    assert generator.threads == {"luthier-generation"}
+    assert generator.threads == {"luthier-answers-0"}
     assert sink.threads == {"luthier-sink_0"}
 
 
@@ -120,7 +120,7 @@ def test_a_generator_that_fails_gives_500_without_detail_and_one_record(client, 
     assert (record.status, record.answer, record.first_token_seconds) == (500, "", None)
 
 
-@pytest.mark.parametrize("order", ["fail later", "never finish"])
+@pytest.mark.parametrize("order", ["fail later", "never finish", "break down"])
 def test_a_failure_in_mid_stream_is_an_event_and_nothing_follows(client, sink, caplog, order):
     response = ask(client, order, stream=True)
     assert response.status_code == 200
@@ -144,6 +144,13 @@ def test_messages_that_the_template_refuses_are_the_clients_fault(client, sink, 
         "param": "messages",
         "code": "invalid_messages",
     }
+    assert sink.wait_for(1)[0].status == 400
+
+
+def test_what_the_machine_cannot_give_is_a_400_that_says_why(client, sink):
+    response = ask(client, "too much")
+    assert response.status_code == 400
+    assert error(response)["message"] == "no room (5 tokens)"
     assert sink.wait_for(1)[0].status == 400
 
 

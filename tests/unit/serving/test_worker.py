@@ -10,11 +10,11 @@ from luthier.serving.worker import GenerationWorker, Job
 LEFT = ApiError(499, "the client left")
 
 
-def run(scenario, generator, queue_limit=2):
+def run(scenario, generator, queue_limit=2, parallel=1):
     """Run an async scenario beside a worker."""
 
     async def main():
-        with GenerationWorker(generator, queue_limit) as worker:
+        with GenerationWorker(generator, parallel, queue_limit) as worker:
             try:
                 return await scenario(worker)
             finally:
@@ -31,7 +31,7 @@ async def started(generator):
     assert await asyncio.to_thread(generator.started.acquire, timeout=10)
 
 
-def test_jobs_run_one_after_the_other_in_order(generator):
+def test_jobs_that_find_no_thread_wait_their_turn_in_order(generator):
     outcomes = []
 
     async def scenario(worker):
@@ -48,6 +48,37 @@ def test_jobs_run_one_after_the_other_in_order(generator):
     assert ["".join(pieces) for pieces in texts] == ["waited", "You said: b", "You said: c"]
     assert [outcome.answer for outcome in outcomes] == ["waited", "You said: b", "You said: c"]
     assert generator.closed == 3
+
+
+def test_jobs_run_at_once_and_end_in_any_order(generator):
+    outcomes = []
+
+    async def scenario(worker):
+        slow, quick = job("wait", outcomes), job("quick", outcomes)
+        worker.submit(slow)
+        await started(generator)
+        worker.submit(quick)
+        texts = [[event.text async for event in quick.events()]]
+        assert not slow.ended
+        generator.go_on.set()
+        return [*texts, [event.text async for event in slow.events()]]
+
+    texts = run(scenario, generator, parallel=2)
+    assert ["".join(pieces) for pieces in texts] == ["You said: quick", "waited"]
+    assert generator.threads == {"luthier-answers-0", "luthier-answers-1"}
+
+
+def test_the_limit_counts_what_runs_and_what_waits(generator):
+    outcomes = []
+
+    async def scenario(worker):
+        for _ in range(3):
+            worker.submit(job("wait", outcomes))
+        with pytest.raises(ApiError, match="1 requests are waiting"):
+            worker.submit(job("too many", outcomes))
+        generator.go_on.set()
+
+    run(scenario, generator, queue_limit=1, parallel=2)
 
 
 def test_one_runs_and_as_many_as_the_limit_wait_the_next_is_refused(generator):
@@ -140,7 +171,7 @@ def test_stopping_ends_what_runs_and_what_waits_each_once(generator):
     outcomes = []
 
     async def main():
-        with GenerationWorker(generator, 4) as worker:
+        with GenerationWorker(generator, 1, 4) as worker:
             for _ in range(3):
                 worker.submit(job("go on", outcomes))
             await started(generator)
@@ -152,7 +183,7 @@ def test_stopping_ends_what_runs_and_what_waits_each_once(generator):
     assert (error.status_code, ready) == (503, False)
     assert [outcome.status for outcome in outcomes] == [503, 503, 503]
     assert generator.closed == 1
-    assert not [thread for thread in threading.enumerate() if thread.name == "luthier-generation"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("luthier-answers")]
 
 
 def test_a_generator_that_ends_without_a_reason_is_a_failure(generator, caplog):

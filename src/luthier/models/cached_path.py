@@ -1,0 +1,184 @@
+"""A transformers model that computes new tokens of many requests in one flat batch, for inference.
+
+Keys and values are kept outside of the model: its attention, through transformers' attention interface, hands them to
+whoever runs the batch. Layers of Llama's shape get a shorter `forward` with joint projections. Both are compared with
+the model's own forward pass before they are used.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+from transformers import AttentionInterface, PreTrainedModel
+
+from luthier.kernels.norm import rms_norm
+from luthier.kernels.stacked_lora import AdapterPlan, StackedLinear
+
+CACHED_ATTENTION = "luthier_cached"
+PARTS_OF_A_LAYER = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
+MLP_PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
+OTHER_PARTS = {"q_norm", "k_norm", "rotary_emb", "act_fn"}
+
+AttentionArguments = tuple[float, int | None, float | None]
+"""Scaling, sliding window and softcap of one layer's attention."""
+
+
+class AttentionStep(Protocol):
+    """What a flat batch of T tokens attends to."""
+
+    def attend(
+        self,
+        layer: int,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        scaling: float,
+        sliding_window: int | None,
+        softcap: float | None,
+    ) -> torch.Tensor:
+        """Keep keys and values of the new tokens, and attend with their queries.
+
+        query: [T, heads, head_dim]; key, value: [T, key_value_heads, head_dim]. Returns [T, heads, head_dim].
+        """
+        ...
+
+
+def use_cached_attention(model: PreTrainedModel) -> None:
+    """From now on the model's forward pass takes a flat batch of one row and `flat_step`, an `AttentionStep`."""
+    AttentionInterface.register(CACHED_ATTENTION, _attention)
+    model.set_attn_implementation(CACHED_ATTENTION)
+
+
+def _attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: torch.Tensor | None = None,
+    flat_step: AttentionStep | None = None,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """transformers' attention interface over a flat batch of one: [1, heads, T, head_dim] -> [1, T, heads, head_dim]"""
+    if flat_step is None or attention_mask is not None or s_aux is not None:
+        raise ValueError("its attention takes a mask or a sink of its own")
+    scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
+    return flat_step.attend(module.layer_idx, q, k, v, scale, sliding_window, softcap)[None], None
+
+
+def join_projections(
+    model: PreTrainedModel, arguments: Mapping[int, AttentionArguments], plan: AdapterPlan
+) -> list[StackedLinear]:
+    """Give each layer of Llama's shape one projection for query, key and value, one for gate and up, and a `forward`
+    of its own. `arguments` are what the layer's attention is called with, by layer.
+
+    Returns the projections. Whether the layer computes nothing else is for the caller to find out: see
+    `separate_projections`.
+    """
+    names = {id(module): name for name, module in model.named_modules()}
+    linears: list[StackedLinear] = []
+    for layer in _layers_like_llamas(model):
+        joint = _JointLayer(layer, names, arguments[layer.self_attn.layer_idx], plan)
+        layer.forward = joint
+        linears += joint.linears
+    return linears
+
+
+def separate_projections(model: PreTrainedModel) -> None:
+    """Give the layers their own `forward` back."""
+    for layer in _layers_like_llamas(model):
+        layer.__dict__.pop("forward", None)
+
+
+def _layers_like_llamas(model: PreTrainedModel) -> Iterator[Any]:
+    for module in model.modules():
+        if {name for name, _ in module.named_children()} == PARTS_OF_A_LAYER and all(
+            _consists_of(module.get_submodule(part), linears)
+            for part, linears in (("self_attn", PROJECTIONS), ("mlp", MLP_PROJECTIONS))
+        ):
+            yield module
+
+
+def _consists_of(module: nn.Module, linears: tuple[str, ...]) -> bool:
+    children = dict(module.named_children())
+    return children.keys() - OTHER_PARTS == set(linears) and all(type(children[name]) is nn.Linear for name in linears)
+
+
+class _JointLayer:
+    """`forward` of a decoder layer: x + attention(norm(x)), and on that x + down(act(gate) * up) of its norm."""
+
+    def __init__(self, layer: Any, names: Mapping[int, str], arguments: AttentionArguments, plan: AdapterPlan) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+        join = partial(_joint_linear, names=names, plan=plan)
+        self._qkv = join([attention.q_proj, attention.k_proj, attention.v_proj])
+        self._output = join([attention.o_proj])
+        self._gate_up = join([mlp.gate_proj, mlp.up_proj])
+        self._down = join([mlp.down_proj])
+        self._before_attention, self._before_mlp = _norm(layer.input_layernorm), _norm(layer.post_attention_layernorm)
+        self._query_norm, self._key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
+        self._activation, self._layer, self._arguments = mlp.act_fn, attention.layer_idx, arguments
+        self._head_dim = attention.head_dim
+        self._heads = attention.q_proj.out_features // self._head_dim
+        self._key_heads = attention.k_proj.out_features // self._head_dim
+
+    @property
+    def linears(self) -> list[StackedLinear]:
+        return [self._qkv, self._output, self._gate_up, self._down]
+
+    def __call__(
+        self,
+        hidden_states: torch.Tensor,
+        position_embeddings: tuple[torch.Tensor, torch.Tensor],
+        flat_step: AttentionStep,
+        **_: Any,
+    ) -> torch.Tensor:
+        """hidden_states: [1, T, hidden_size], and so the result."""
+        x = hidden_states[0]
+        states = self._qkv(self._before_attention(x)).view(len(x), -1, self._head_dim)
+        turned, heads = states[:, : self._heads + self._key_heads], self._heads
+        if self._query_norm is not None and self._key_norm is not None:
+            turned = torch.cat([self._query_norm(turned[:, :heads]), self._key_norm(turned[:, heads:])], 1)
+        turned = _rotated(turned, *position_embeddings)
+        value = states[:, heads + self._key_heads :]
+        attended = flat_step.attend(self._layer, turned[:, :heads], turned[:, heads:], value, *self._arguments)
+        x = x + self._output(attended.reshape(len(x), -1))
+        gate, up = self._gate_up(self._before_mlp(x)).chunk(2, -1)
+        return (x + self._down(self._activation(gate) * up))[None]
+
+
+def _rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotary positions (Su et al. 2021), as in Llama. states: [T, heads, head_dim]; cos, sin: [1, T, head_dim]."""
+    first, second = states.chunk(2, -1)
+    turned = torch.cat((-second, first), -1)
+    return (states * cos[0, :, None]).addcmul_(turned, sin[0, :, None])
+
+
+def _joint_linear(modules: list[Any], names: Mapping[int, str], plan: AdapterPlan) -> StackedLinear:
+    """One product for several linear layers over the same input, whose weights become views of the joint one."""
+    weight = torch.cat([module.weight for module in modules])
+    bias = None
+    if any(module.bias is not None for module in modules):
+        biases = [weight.new_zeros(len(m.weight)) if m.bias is None else m.bias for m in modules]
+        bias = torch.cat(biases)
+    parts, start = {}, 0
+    for module in modules:
+        columns = slice(start, start + len(module.weight))
+        module.weight.data = weight[columns]
+        parts[names[id(module)]] = columns
+        start = columns.stop
+    return StackedLinear(partial(F.linear, weight=weight, bias=bias), weight.shape[1], parts, plan, weight.dtype)
+
+
+def _norm(module: Any) -> Any:
+    """The normalisation, in its short form where it is the common one."""
+    if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
+        return partial(rms_norm, weight=module.weight, epsilon=module.variance_epsilon)
+    return module
