@@ -33,6 +33,7 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_training.py
 	$(BIN)/python benchmarks/bench_personal_data.py
+	$(BIN)/python benchmarks/bench_unsupported_facts.py
 	$(BIN)/python benchmarks/bench_dedupe.py
 	$(BIN)/python benchmarks/bench_prepare.py --kill-after 30
 	$(BIN)/python benchmarks/bench_splits.py

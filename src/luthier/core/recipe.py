@@ -312,6 +312,9 @@ class GatesSection(Section):
     facts: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="share of golden questions with every fact recalled, at least"
     )
+    unsupported_facts: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="share of answers to golden questions with a fact that nothing supports, at most"
+    )
     forgetting: Annotated[float, Field(ge=0)] | None = Field(
         None, description="rise of the loss on general text from that of the base model, nats per token, at most"
     )
@@ -331,7 +334,7 @@ class EvaluationSection(Section):
 
     @model_validator(mode="after")
     def _answers_need_questions(self) -> "EvaluationSection":
-        for gate in ("facts", "latency"):
+        for gate in ("facts", "unsupported_facts", "latency"):
             if getattr(self.gates, gate) is not None and self.questions is None:
                 raise ValueError(f"gates.{gate} needs evaluation.questions")
         return self

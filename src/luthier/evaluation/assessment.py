@@ -184,6 +184,7 @@ def _answer_json(score: AnswerScore) -> dict[str, object]:
         "answer": score.answer,
         "recalled": score.recalled,
         "wrong": list(score.wrong),
+        "unsupported": list(score.unsupported),
         "refused": score.refused,
         "never_stopped": score.never_stopped,
     }

@@ -72,13 +72,15 @@ def judge(
     same rows.
     """
     sizes = [len(candidate.test)] if gates.loss else []
-    sizes += [len(candidate.answers)] if gates.facts is not None else []
+    sizes += [len(candidate.answers)] if gates.facts is not None or gates.unsupported_facts is not None else []
     enough = max(sizes, default=0) >= MIN_PAIRED_EXAMPLES
     results = []
     if gates.loss:
         results.append(_loss_gate(candidate, reference, enough))
     if gates.facts is not None:
         results.append(_facts_gate(gates.facts, candidate, reference))
+    if gates.unsupported_facts is not None:
+        results.append(_unsupported_gate(gates.unsupported_facts, candidate, reference))
     if gates.forgetting is not None:
         results.append(_forgetting_gate(gates.forgetting, candidate, base))
     if gates.latency is not None:
@@ -138,6 +140,26 @@ def _facts_gate(least: float, candidate: Measured, reference: Measured) -> GateR
     if share.value < least:
         return GateResult("facts", "fail", f"Below the {least:.1%} asked for: {measured}.")
     return GateResult("facts", "pass", f"At or above the {least:.1%} asked for: {measured}.")
+
+
+def _unsupported_gate(most: float, candidate: Measured, reference: Measured) -> GateResult:
+    gate = "unsupported_facts"
+    if not candidate.answers:
+        return GateResult(gate, "inconclusive", "There are no answers to golden questions.")
+    ours, theirs = (share_interval([bool(one.unsupported) for one in two.answers]) for two in (candidate, reference))
+    example = next((one for one in candidate.answers if one.unsupported), None)
+    measured = (
+        f"{ours.value:.1%} of {len(candidate.answers)} answers state something that neither question nor training rows "
+        f"do (95 % interval {ours.low:.1%} to {ours.high:.1%}), {reference.model} {theirs.value:.1%}"
+    )
+    measured += f"; for one, {example.unsupported[0]!r}" if example else ""
+    if ours.low > most:
+        return GateResult(gate, "fail", f"More than the {most:.1%} allowed, beyond chance: {measured}.")
+    if len(candidate.answers) < MIN_PAIRED_EXAMPLES:
+        return GateResult(gate, "inconclusive", f"{_too_few(len(candidate.answers))} Found: {measured}.")
+    if ours.value > most:
+        return GateResult(gate, "fail", f"More than the {most:.1%} allowed: {measured}.")
+    return GateResult(gate, "pass", f"Within the {most:.1%} allowed: {measured}.")
 
 
 def _forgetting_gate(most: float, candidate: Measured, base: Measured | None) -> GateResult:

@@ -127,6 +127,13 @@ METRICS: tuple[Metric, ...] = (
         _each(lambda one: [bool(score.wrong) for score in one.answers]),
     ),
     Metric(
+        "facts_unsupported",
+        "answers with a fact that nothing supports",
+        "share",
+        "lower",
+        _each(lambda one: [bool(score.unsupported) for score in one.answers]),
+    ),
+    Metric(
         "refused",
         "answers that decline",
         "share",

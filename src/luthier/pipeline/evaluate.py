@@ -59,13 +59,14 @@ def evaluate(project: Project, run: str | None = None, against: str | None = Non
         base = open_base(project)
         reference = _reference(project, base, candidate, against)
         held_out = _held_out(project, candidate, reference)
-        exam = set_exam(base, held_out["validation"], held_out["test"], questions)
-        measured = measure_models(project, base, exam, [reference.id, candidate.id], timed=candidate.id)
         dataset = project.registry.get(candidate.parents[0], "dataset")
+        trained = dataset_rows(project, dataset, "train")
+        exam = set_exam(base, trained, held_out["validation"], held_out["test"], questions)
+        measured = measure_models(project, base, exam, [reference.id, candidate.id], timed=candidate.id)
         context = Context(
             held_out=exam.held_out,
             base=measured.get(base.artefact.id) or measure_base(project, base, exam),
-            leaks=find_tested_leaks(project, dataset, held_out["test"], questions),
+            leaks=find_tested_leaks(trained, held_out["test"], questions),
             diagnosis=_diagnosis(project, candidate),
         )
         assessment = assess(settings.gates, measured[candidate.id], measured[reference.id], context)

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from luthier.core.artefacts import Artefact
 from luthier.core.generation import Completion, GenerationRequest, complete
 from luthier.core.rows import Message, Origin, Row, RowLoss, TokenRow
 from luthier.data import find_leaks, guess_language, spoken
@@ -25,9 +24,9 @@ from luthier.models.losses import RowsLoss
 from luthier.models.methods import load_trained
 from luthier.pipeline.base import Base
 from luthier.pipeline.engine import RunsGenerator, conversation, run_folder
-from luthier.pipeline.prepare import dataset_rows
 from luthier.pipeline.project import Project
 from luthier.text.overlap import count_words
+from luthier.text.unsupported import Support
 
 REQUESTS_AT_ONCE = 64
 MOST_REPLIES = 64
@@ -39,7 +38,8 @@ Request = tuple[Message, ...]
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """All that a model is measured on. `prompts[i]` is the conversation that `replies[i]` answers."""
+    """All that a model is measured on. `prompts[i]` is the conversation that `replies[i]` answers; `trained` is what
+    the candidate's training rows state."""
 
     validation: Sequence[TokenRow]
     test: Sequence[TokenRow]
@@ -49,9 +49,16 @@ class Exam:
     prompts: Sequence[Request]
     skills: Sequence[SkillTask]
     held_out: Mapping[str, HeldOutRow]
+    trained: Support
 
 
-def set_exam(base: Base, validation: Sequence[Row], test: Sequence[Row], questions: Sequence[GoldenQuestion]) -> Exam:
+def set_exam(
+    base: Base,
+    trained: Sequence[Row],
+    validation: Sequence[Row],
+    test: Sequence[Row],
+    questions: Sequence[GoldenQuestion],
+) -> Exam:
     """The rows as tokens, the prompts of test rows that end with an answer, and the bundled general texts and tasks."""
     general = [
         Row(f"general-{number}", Origin("general text", number), text=text)
@@ -68,6 +75,7 @@ def set_exam(base: Base, validation: Sequence[Row], test: Sequence[Row], questio
         prompts=[row.messages[:-1] for row in answered],
         skills=skill_tasks(),
         held_out={row.id: _held_out(base, row, encoded) for row, encoded in zip(test, tokens, strict=True)},
+        trained=_trained_support(trained),
     )
 
 
@@ -87,7 +95,7 @@ def measure_models(project: Project, base: Base, exam: Exam, models: Sequence[st
             test=test,
             validation=validation,
             general=general,
-            answers=score_answers(exam.questions, answers[:to_rows]),
+            answers=score_answers(exam.questions, answers[:to_rows], exam.trained),
             replies=[score_reply(*pair) for pair in zip(exam.replies, answers[to_rows:to_tasks], strict=True)],
             skills=score_skills(exam.skills, answers[to_tasks:]),
             seconds=_time(project, generator, model, asked[:TIMED_QUESTIONS]) if model == timed else (),
@@ -97,15 +105,12 @@ def measure_models(project: Project, base: Base, exam: Exam, models: Sequence[st
 
 def measure_base(project: Project, base: Base, exam: Exam) -> Measured:
     """General text and skills of the base model alone."""
-    bare = Exam((), (), exam.general, (), (), (), exam.skills, {})
+    bare = Exam((), (), exam.general, (), (), (), exam.skills, {}, exam.trained)
     return measure_models(project, base, bare, [base.artefact.id], timed="")[base.artefact.id]
 
 
-def find_tested_leaks(
-    project: Project, dataset: Artefact, test: Sequence[Row], questions: Sequence[GoldenQuestion]
-) -> list[Leak]:
+def find_tested_leaks(trained: Sequence[Row], test: Sequence[Row], questions: Sequence[GoldenQuestion]) -> list[Leak]:
     """Test rows and golden questions that are like rows which the run was trained on."""
-    trained = dataset_rows(project, dataset, "train")
     asked = [
         Row(f"question-{number}", Origin("question", number), text=one.question)
         for number, one in enumerate(questions, start=1)
@@ -121,6 +126,15 @@ def _name(row: Row) -> str:
         if row.id.startswith("question-")
         else f"{row.origin.file} row {row.origin.row}"
     )
+
+
+def _trained_support(rows: Sequence[Row]) -> Support:
+    """What the model was trained to say, and the system prompt. Customers may ask about anything: their turns add
+    names, but support no value."""
+    turns = [message for row in rows for message in row.messages]
+    said = [turn["content"] for turn in turns if turn["role"] != "user"]
+    support = Support.of([*dict.fromkeys(said), *(row.text for row in rows if row.text)])
+    return support.with_words_of(turn["content"] for turn in turns if turn["role"] == "user")
 
 
 def _is_reply(row: Row) -> bool:

@@ -174,6 +174,9 @@ _ONE_UNIT = re.compile(
 _HALF_HOUR = re.compile(r"\bhalf[ -](?:an )?hour\b")
 
 
+_HOUR_AND_HALF = re.compile(r"\b(?:an|1) hour and (?:a )?half\b")
+
+
 def _frequency(match: Match) -> list[str]:
     times = plain_number(parse_number(match["number"] or _TIMES[match["word"]]))
     return [f"{times} times a {match['unit'] or _ADVERBS[match['adverb']]}"]
@@ -286,6 +289,7 @@ READERS: tuple[Reader, ...] = (
     Reader("price", _PRICE_BEFORE, _price),
     Reader("price", _PRICE_AFTER, _price),
     Reader("count", _FREQUENCY, _frequency),
+    Reader("duration", _HOUR_AND_HALF, lambda _: ["90 minutes"]),
     Reader("duration", _HALF_HOUR, lambda _: ["30 minutes"]),
     Reader("duration", _DURATION, _duration),
     Reader("duration", _ONE_UNIT, _duration),

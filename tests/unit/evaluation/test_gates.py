@@ -204,3 +204,28 @@ def test_leaks_fail_whatever_the_figures():
     assert "question 0 is 100% like chats.jsonl row 0" in results[-1].reason
     assert results[-1].reason.endswith("and 2 more.")
     assert overall(judge(FACTS, candidate, reference, leaks=[])) == "pass"
+
+
+def invented(rows, times):
+    return [
+        AnswerScore(f"{index}?", ("x",), "", True, (), False, unsupported=("9.00 EUR",) if index < times else ())
+        for index in range(rows)
+    ]
+
+
+UNSUPPORTED = GatesSection(loss=None, unsupported_facts=0.05)
+
+
+@pytest.mark.parametrize(
+    ("rows", "times", "verdict"), [(200, 10, "pass"), (200, 11, "fail"), (60, 2, "inconclusive"), (60, 20, "fail")]
+)
+def test_facts_that_nothing_supports(rows, times, verdict):
+    results = judge(
+        UNSUPPORTED, Measured("run-1", answers=invented(rows, times)), Measured("b", answers=invented(rows, 0))
+    )
+    assert [(result.gate, result.verdict) for result in results] == [("unsupported_facts", verdict)]
+    assert "for one, '9.00 EUR'" in results[0].reason
+
+
+def test_without_answers_nothing_is_known_of_unsupported_facts():
+    assert verdicts(UNSUPPORTED, Measured("a"), Measured("b"))[1] == "inconclusive"

@@ -18,6 +18,7 @@ SPELLINGS = {
     ("duration", "40 days"): ["40 days", "40-day", "forty days", "40 calendar days"],
     ("duration", "1 year"): ["12 months", "1 year", "one year", "within a year"],
     ("duration", "30 minutes"): ["30 minutes", "30 min", "half an hour", "half-hour", "½ hour"],
+    ("duration", "90 minutes"): ["90 minutes", "an hour and a half", "1.5 hours", "one hour and a half"],
     ("duration", "150 minutes"): ["2.5 hours", "2½ hours", "150 mins"],
     ("time", "18:00"): ["6 pm", "6:00 pm", "18:00", "6 p.m.", "6pm", "6.00 PM", "six pm"],
     ("time", "12:00"): ["noon", "12 pm", "midday"],
