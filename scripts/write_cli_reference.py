@@ -114,6 +114,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
     },
     "train": {
         "run": "id",
+        "task": "what it was trained for, the recipe's task",
         "path": "the run's folder",
         "rows": "rows trained on",
         "tokens": "unpadded input tokens over all epochs",
@@ -122,7 +123,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "dtype": "precision of the base weights and of activations, bfloat16 or float32",
         "unmoved_weights": "tensors that should train and are as they were at the start; none should be",
         "fast_path": "on or off",
-        "train_loss": "mean of the last epoch, in nats per target token",
+        "train_loss": "mean of the last epoch, in nats per target token, of a classifier per text",
         "validation_loss": "of the weights that were kept; null without validation rows",
         "peak_memory_bytes": "of the process",
         "seconds": "wall time",

@@ -97,6 +97,30 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved BERT of 2 layers with random weights, without a pooler or head, and a WordPiece tokenizer; it reads 64
+    tokens."""
+    from transformers import BertConfig, BertModel
+
+    from luthier.models.tokenizer_training import train_tokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "tiny-bert"
+    tokenizer = train_tokenizer(CORPUS, "wordpiece", VOCABULARY)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=64,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    _seeded(lambda config: BertModel(config, add_pooling_layer=False), config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def tiny_tokenizer(tiny_model_folder: Path) -> "PreTrainedTokenizerFast":
     """Byte-level BPE with 320 tokens and a ChatML template that opens with a default system prompt, as SmolLM2's."""

@@ -361,7 +361,9 @@ class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = Field(
         description="what the released model is served as"
     )
-    task: Task = Field("chat", description="what rows are made for; chat and completion can be trained today")
+    task: Task = Field(
+        "chat", description="what rows are made for; chat, completion and classification can be trained today"
+    )
     model: ModelSection
     data: DataSection
     adapter: AdapterSection = AdapterSection()

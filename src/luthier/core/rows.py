@@ -116,3 +116,20 @@ class RowLoss:
     loss_sum: float
     target_tokens: int
     correct_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTokens:
+    """A text as token ids, and the number of its label among those that a classifier knows."""
+
+    id: str
+    input_ids: tuple[int, ...]
+    label: int
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def target_tokens(self) -> int:
+        """One: what is predicted of a text is its label."""
+        return 1

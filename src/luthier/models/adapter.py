@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from peft.tuners.lora import Linear as LoraLinear
+from peft.utils.constants import SEQ_CLS_HEAD_NAMES
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
@@ -26,12 +27,16 @@ _FAST_PISSA = "pissa_niter_16"
 WEIGHTS_NAME = "adapter_model.safetensors"
 
 
-def attach_adapter(model: PreTrainedModel, settings: AdapterSection, seed: int) -> Any:
+def attach_adapter(model: PreTrainedModel, settings: AdapterSection, seed: int, new_modules: Sequence[str] = ()) -> Any:
     """The model with a fresh adapter in fp32: a PeftModel whose adapter trains. LoRA or IA3.
 
+    `new_modules`, which have random weights, train too and are saved with the adapter, as the head of a classifier is.
     Raises ModelError for a model that PEFT refuses, and as `_lora_config` does.
     """
     config = _lora_config(model, settings) if settings.method == "lora" else _ia3_config(model)
+    config.task_type = task_type(model)
+    # Of a classifier PEFT itself adds the head.
+    config.modules_to_save = [name for name in new_modules if name.partition(".")[0] not in SEQ_CLS_HEAD_NAMES] or None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
@@ -68,14 +73,18 @@ def _lora_config(model: PreTrainedModel, settings: AdapterSection) -> LoraConfig
         init_lora_weights=_FAST_PISSA if settings.init_lora_weights == "pissa" else True,
         bias=settings.bias,
         fan_in_fan_out=_keeps_weights_transposed(model),
-        task_type="CAUSAL_LM",
     )
 
 
 def _ia3_config(model: PreTrainedModel) -> IA3Config:
     """Factors on keys, values and the inner layer of the feed-forward part (Liu et al. 2022), by the names that PEFT
     knows for the architecture."""
-    return IA3Config(fan_in_fan_out=_keeps_weights_transposed(model), task_type="CAUSAL_LM")
+    return IA3Config(fan_in_fan_out=_keeps_weights_transposed(model))
+
+
+def task_type(model: Any) -> str:
+    """PEFT's name for what the model is for."""
+    return "SEQ_CLS" if type(model).__name__.endswith("ForSequenceClassification") else "CAUSAL_LM"
 
 
 def _keeps_weights_transposed(model: PreTrainedModel) -> bool:
@@ -98,6 +107,8 @@ def save_adapter(model: Any, folder: Path, base_name: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         config.save_pretrained(str(folder))
+        if config.task_type == "SEQ_CLS":  # the labels
+            model.get_base_model().config.save_pretrained(folder)
         contiguous = {name: weight.contiguous() for name, weight in weights.items()}
         save_file(contiguous, folder / WEIGHTS_NAME, metadata={"format": "pt"})
     except (OSError, SafetensorError) as error:

@@ -5,7 +5,7 @@ Sentence-BERT).
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from transformers import AutoModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from luthier.core.errors import ModelError
 from luthier.models.loading import load_frozen, load_tokenizer
+from luthier.models.padded import batches_by_length, padded, position_limit
 from luthier.models.sources import BaseFiles
 
 Vectors = npt.NDArray[np.float32]
@@ -58,13 +59,9 @@ class Encoder:
     @torch.inference_mode()
     def _pooled(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """[len(ids), dimension]: the mean of the last hidden states over the tokens of each text, at length 1."""
-        longest = max(len(one) for one in ids)
-        padding = self._tokenizer.pad_token_id or 0
-        input_ids = torch.tensor([[*one, *[padding] * (longest - len(one))] for one in ids])
-        lengths = torch.tensor([len(one) for one in ids])
-        mask = torch.arange(longest)[None] < lengths[:, None]
-        hidden = self._model(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state.float()
-        total = (hidden * mask[:, :, None]).sum(dim=1)
+        batch = padded(ids, self._tokenizer.pad_token_id or 0)
+        hidden = self._model(**batch).last_hidden_state.float()
+        total = (hidden * batch["attention_mask"][:, :, None]).sum(dim=1)
         return torch.nn.functional.normalize(total, dim=1)
 
 
@@ -83,20 +80,6 @@ def load_encoder(files: BaseFiles) -> Encoder:
     return Encoder(model, tokenizer, _max_tokens(files, model, tokenizer))
 
 
-def batches_by_length(lengths: Sequence[int], most_tokens: int) -> Iterator[list[int]]:
-    """Places of texts of similar length, the longest first, at most `most_tokens` padded tokens or one text each."""
-    batch: list[int] = []
-    longest = 0
-    for place in sorted(range(len(lengths)), key=lambda place: (-lengths[place], place)):
-        if batch and longest * (len(batch) + 1) > most_tokens:
-            yield batch
-            batch = []
-        longest = longest if batch else lengths[place]
-        batch.append(place)
-    if batch:
-        yield batch
-
-
 def _refuse_other_pooling(files: BaseFiles) -> None:
     """Sentence-transformers folders say how they pool; packages leave it out and pool by the mean."""
     path = files.folder / "1_Pooling" / "config.json"
@@ -110,15 +93,8 @@ def _max_tokens(files: BaseFiles, model: Any, tokenizer: Any) -> int:
     sentence = files.folder / "sentence_bert_config.json"
     if sentence.is_file():
         limits.append(_json_object(sentence.read_text(encoding="utf-8")).get("max_seq_length") or MOST_TOKENS)
-    limits.append(getattr(model.config, "max_position_embeddings", MOST_TOKENS) - _first_position(model))
+    limits.append(position_limit(model) or MOST_TOKENS)
     return int(min(limits))
-
-
-def _first_position(model: Any) -> int:
-    """RoBERTa and its kin count positions from the one after the padding index."""
-    embeddings = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    padding = getattr(embeddings, "padding_idx", None)
-    return 0 if padding is None else int(padding) + 1
 
 
 def _json_object(text: str) -> dict[str, Any]:

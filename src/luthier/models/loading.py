@@ -1,6 +1,7 @@
 """Load tokenizer and weights of a base model. Nothing here runs code that a model brings along."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
@@ -52,28 +53,65 @@ def load_frozen(loader: Any, files: BaseFiles, dtype: Dtype, unused: str | None 
 
     Weights whose names begin with `unused` may be missing, because nobody asks for what they compute.
     """
+    model, missing = _loaded(loader, files, dtype)
+    missing = [name for name in missing if unused is None or not name.startswith(unused)]
+    if missing:
+        raise ModelError(f"{len(missing)} weights are missing, the first: {missing[0]}", where=files.name)
+    return model
+
+
+def load_with_head(
+    loader: Any, files: BaseFiles, dtype: Dtype, seed: int, config: Any = None
+) -> tuple[PreTrainedModel, tuple[str, ...]]:
+    """`load_frozen` of a model for a task that the files may have no head for, and the names of the modules that are
+    new: transformers draws their weights, by `seed`.
+
+    Raises ModelError where weights of the layers below the head are missing too; a pooler counts as part of the head.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model, missing = _loaded(loader, files, dtype, config)
+    below = f"{model.base_model_prefix}."
+    gone = [name for name in missing if name.startswith(below) and not name.startswith(f"{below}pooler.")]
+    if gone:
+        raise ModelError(f"{len(gone)} weights are missing, the first: {gone[0]}", where=files.name)
+    return model, tuple(dict.fromkeys(name.rpartition(".")[0] for name in missing))
+
+
+def _loaded(loader: Any, files: BaseFiles, dtype: Dtype, config: Any = None) -> tuple[PreTrainedModel, list[str]]:
+    """The model and the names of weights that the files do not have, sorted."""
     refuse_untrusted(files.folder, files.name)
     transformers_logging.disable_progress_bar()
     try:
-        model, report = loader.from_pretrained(
-            files.folder,
-            dtype=DTYPES[dtype],
-            use_safetensors=True,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with _without_remarks():
+            model, report = loader.from_pretrained(
+                files.folder,
+                config=config,
+                dtype=DTYPES[dtype],
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
     except Exception as error:  # damaged files make the libraries raise almost anything
         raise ModelError(f"cannot load the model: {_in_one_line(error)}", where=files.name) from error
-    missing = sorted(name for name in report["missing_keys"] if unused is None or not name.startswith(unused))
-    if missing:
-        raise ModelError(f"{len(missing)} weights are missing, the first: {missing[0]}", where=files.name)
     for name, weight in model.named_parameters():
         if not bool(torch.isfinite(weight).all()):
             raise ModelError(f"the weights of {name} hold infinite or undefined values", where=files.name)
     model.eval()
     model.requires_grad_(False)
     assert isinstance(model, PreTrainedModel)
-    return model
+    return model, sorted(report["missing_keys"])
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """transformers prints a table of what it did not find; here an error says it, or it is meant."""
+    before = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(before)
 
 
 def plain_attention(model: PreTrainedModel) -> str:

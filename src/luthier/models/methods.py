@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,20 @@ ADAPTER, MODEL = "adapter", "model"
 _LAYER = re.compile(r"(?:^|\.)(\d+)\.")
 
 
-def prepare(model: PreTrainedModel, settings: AdapterSection, seed: int) -> Any:
-    """The frozen model made ready: what the method trains requires gradients, nothing else does.
+def prepare(model: PreTrainedModel, settings: AdapterSection, seed: int, new_modules: Sequence[str] = ()) -> Any:
+    """The frozen model made ready: what the method trains requires gradients, nothing else does. Modules that are new
+    train whatever the method.
 
     Raises ModelError where the settings name layers or modules that the model does not have.
     """
     if settings.method in ("lora", "ia3"):
-        return attach_adapter(model, settings, seed)
+        return attach_adapter(model, settings, seed, new_modules)
     if settings.method == "full":
         return model.requires_grad_(True)
     for parameter in _unfrozen(model, settings):
         parameter.requires_grad_(True)
+    for name in new_modules:
+        model.get_submodule(name).requires_grad_(True)
     return model
 
 
@@ -53,15 +56,27 @@ def save_trained(model: Any, folder: Path, base_name: str, tokenizer: PreTrained
         raise WorkspaceError(f"cannot write: {error}", where=str(folder / MODEL)) from error
 
 
-def load_trained(folder: Path, base: Callable[[], PreTrainedModel], dtype: Dtype) -> Any:
-    """The model that `save_trained` wrote, frozen; `base` loads what an adapter is put on.
+def load_trained(
+    folder: Path,
+    base: Callable[[], PreTrainedModel],
+    dtype: Dtype,
+    load: Callable[[BaseFiles, Dtype], PreTrainedModel] = load_model,
+) -> Any:
+    """The model that `save_trained` wrote, frozen; `base` loads what an adapter is put on, `load` a whole model.
 
     Raises ModelError when its files are gone or do not fit.
     """
-    if (folder / MODEL).is_dir():
-        return load_model(BaseFiles(folder.name, folder / MODEL, ""), dtype)
-    if (folder / ADAPTER).is_dir():
-        return load_adapter(base(), folder / ADAPTER)
+    found = trained_folder(folder)
+    if found.name == MODEL:
+        return load(BaseFiles(folder.name, found, ""), dtype)
+    return load_adapter(base(), found)
+
+
+def trained_folder(folder: Path) -> Path:
+    """Where `save_trained` put a model or an adapter. Raises ModelError when it is gone."""
+    for name in (MODEL, ADAPTER):
+        if (folder / name).is_dir():
+            return folder / name
     raise ModelError("the trained weights are gone", where=str(folder), allowed="train again: luthier train")
 
 

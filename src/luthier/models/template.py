@@ -53,7 +53,7 @@ class ChatTemplate:
         self._tokenizer, self._name = tokenizer, name
         if not tokenizer.chat_template:
             raise TemplateError("the tokenizer has no chat template", where=name, allowed="an instruction-tuned model")
-        self.control_tokens = _control_tokens(tokenizer)
+        self.control_tokens = control_tokens(tokenizer)
         self.renders_tools = True
         self._slips_in_system_prompt = self._has_default_system_prompt()
         self._empty_system_helps = self._slips_in_system_prompt and self._empty_system_replaces_default()
@@ -133,7 +133,7 @@ class ChatTemplate:
     def _encode_text(self, row: Row) -> TokenRow:
         """Text between the tokens that the tokenizer itself puts at its start, if any, and the end token."""
         self._refuse_control_tokens(row.text, "a text")
-        ids: list[int] = list(self._tokenizer(row.text)["input_ids"])
+        ids = text_ids(self._tokenizer, row.text)
         end = self._end_of_text_id()
         if ids[-1:] != [end]:
             ids.append(end)
@@ -166,9 +166,7 @@ class ChatTemplate:
         return start, end
 
     def _refuse_control_tokens(self, text: str, what: str) -> None:
-        for token in self.control_tokens.values():
-            if token in text:
-                raise TemplateError(f"{what} holds the control token {token}", where=self._name)
+        refuse_control_tokens(self.control_tokens, text, what, self._name)
 
     def _has_words_for_tools(self) -> bool:
         """Whether the template shows tools, calls and results, in a way that can be masked."""
@@ -230,7 +228,20 @@ class ChatTemplate:
         return int(token) if token is not None else self.end_token_id
 
 
-def _control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
+def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
     """Special tokens by id, those included that the tokenizer has no name such as `eos_token` for."""
     named = dict(zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=True))
     return named | {number: token.content for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+
+
+def refuse_control_tokens(tokens: Mapping[int, str], text: str, what: str, name: str) -> None:
+    """Raise TemplateError for a text, named `what`, that holds a token which only the template may write."""
+    for token in tokens.values():
+        if token in text:
+            raise TemplateError(f"{what} holds the control token {token}", where=name)
+
+
+def text_ids(tokenizer: Any, text: str) -> list[int]:
+    """The whole text as tokens with those that the tokenizer puts around it, whatever its file says about lengths."""
+    ids: list[int] = tokenizer(text, padding=False, truncation=False, verbose=False)["input_ids"]
+    return list(ids)

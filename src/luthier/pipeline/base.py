@@ -5,26 +5,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from luthier.core.artefacts import BaseModel
+from luthier.core.errors import TemplateError
 from luthier.core.identity import content_id
-from luthier.core.recipe import Dtype
+from luthier.core.recipe import Dtype, Task
 from luthier.core.rows import Row, TokenRow
 from luthier.models.cache import ModelCache, default_cache_root
 from luthier.models.loading import load_model, load_tokenizer, resolve_dtype
-from luthier.models.methods import prepare
+from luthier.models.plain_text import PlainText
 from luthier.models.sources import BaseFiles, find_base
 from luthier.models.template import ChatTemplate
 from luthier.pipeline.project import Project
 
+TASKS_OF_PLAIN_TEXT: tuple[Task, ...] = ("classification",)
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """Files, tokenizer and template of the base model; weights are loaded when they are needed."""
+    """Files and tokenizer of the base model, and how it reads rows; weights are loaded when they are needed."""
 
     artefact: BaseModel
     files: BaseFiles
     tokenizer: Any
-    template: ChatTemplate
+    reader: ChatTemplate | PlainText
     dtype: Dtype
+
+    @property
+    def template(self) -> ChatTemplate:
+        """The chat template. Raises TemplateError where the recipe's task has rows read as plain text."""
+        if isinstance(self.reader, PlainText):
+            raise TemplateError("this needs a model that answers", where="task", allowed="chat, completion")
+        return self.reader
 
     def load(self) -> Any:
         """The model with its weights, frozen."""
@@ -32,7 +42,7 @@ class Base:
 
     def tokens(self, rows: Sequence[Row]) -> list[TokenRow]:
         """Rows as token ids with their targets."""
-        return [self.template.encode(row) for row in rows]
+        return [self.reader.encode(row) for row in rows]
 
 
 def base_files(project: Project) -> BaseFiles:
@@ -46,9 +56,8 @@ def open_base(project: Project) -> Base:
     files = base_files(project)
     artefact = register_model(project, files)
     tokenizer = load_tokenizer(files)
-    return Base(
-        artefact, files, tokenizer, ChatTemplate(tokenizer, files.name), resolve_dtype(project.recipe.model.dtype)
-    )
+    read = PlainText if project.recipe.task in TASKS_OF_PLAIN_TEXT else ChatTemplate
+    return Base(artefact, files, tokenizer, read(tokenizer, files.name), resolve_dtype(project.recipe.model.dtype))
 
 
 def register_model(project: Project, files: BaseFiles) -> BaseModel:
@@ -58,8 +67,3 @@ def register_model(project: Project, files: BaseFiles) -> BaseModel:
     )
     project.registry.add(artefact)
     return artefact
-
-
-def ready_to_train(project: Project, base: Base) -> Any:
-    """The base model with what the recipe's method trains set to train."""
-    return prepare(base.load(), project.recipe.adapter, project.recipe.training.seed)

@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass
 from luthier.core.artefacts import HealthReport
 from luthier.core.identity import content_id
 from luthier.models.adapter import trainable
-from luthier.models.losses import RowsLoss
-from luthier.pipeline.base import open_base, ready_to_train
-from luthier.pipeline.prepare import find_dataset, training_rows
+from luthier.pipeline.base import open_base
+from luthier.pipeline.objectives import open_lesson, training_dataset
 from luthier.pipeline.project import Project
 from luthier.training import Finding, check_health, overall
 
@@ -35,14 +34,13 @@ def check(project: Project) -> Checked:
     begin = time.monotonic()
     with project.locked("check"):
         base = open_base(project)
-        dataset = find_dataset(project, base)
-        rows = training_rows(project, base, dataset)
-        model = ready_to_train(project, base)
+        dataset = training_dataset(project, base)
+        lesson = open_lesson(project, base, dataset)
         findings = check_health(
-            RowsLoss(model),
-            trainable(model),
-            rows,
-            model.config.vocab_size,
+            lesson.objective,
+            trainable(lesson.model),
+            lesson.rows,
+            lesson.guess,
             lambda done, total: project.reporter.progress("learning eight rows by heart", done, total),
         )
         verdict = overall(findings)

@@ -12,7 +12,7 @@ from luthier.core.generation import GenerationEvent, GenerationRequest, events_o
 from luthier.core.rows import Message
 from luthier.inference import Engine
 from luthier.models.methods import ADAPTER, load_trained, shares_base
-from luthier.pipeline.base import Base
+from luthier.pipeline.base import TASKS_OF_PLAIN_TEXT, Base
 from luthier.pipeline.project import Project
 
 
@@ -60,9 +60,14 @@ class RunsGenerator:
 
 
 def runs_of(project: Project, base: str) -> list[Artefact]:
-    """The runs trained from this base model, the latest first."""
-    entries = project.registry.list("run")
-    return [entry.artefact for entry in entries if entry.artefact.summary.get("base") == base]
+    """The runs trained from this base model that answer, the latest first."""
+    runs = (entry.artefact for entry in project.registry.list("run"))
+    return [run for run in runs if run.summary.get("base") == base and task_of(run) not in TASKS_OF_PLAIN_TEXT]
+
+
+def task_of(run: Artefact) -> str:
+    """What a run was trained for; runs of before there was a choice do not say."""
+    return str(run.summary.get("task", "chat"))
 
 
 def run_folder(project: Project, run: str) -> Path:

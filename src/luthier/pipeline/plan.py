@@ -11,12 +11,10 @@ import torch
 
 from luthier.core.artefacts import Plan
 from luthier.core.identity import content_id
-from luthier.core.rows import TokenRow
 from luthier.models.adapter import trainable
-from luthier.models.batch import FlatBatch
-from luthier.models.losses import RowsLoss
-from luthier.pipeline.base import open_base, ready_to_train
-from luthier.pipeline.prepare import dataset_rows, find_dataset, training_rows
+from luthier.pipeline.base import open_base
+from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
+from luthier.pipeline.prepare import data_need
 from luthier.pipeline.project import Project
 from luthier.planning import (
     Machine,
@@ -29,6 +27,7 @@ from luthier.planning import (
 )
 from luthier.training import Schedule as StepSchedule
 from luthier.training import pack_capacity
+from luthier.training.objective import E, Example
 
 PROBE_BATCHES = 4
 """Forward and backward passes that are timed; the first warms up and does not count."""
@@ -51,30 +50,29 @@ def plan(project: Project) -> Planned:
     recipe = project.recipe
     with project.locked("plan"):
         base = open_base(project)
-        dataset = find_dataset(project, base)
-        rows = training_rows(project, base, dataset)
-        validation = base.tokens(dataset_rows(project, dataset, "validation"))
-        shape = _shape(base.load())
-        model = ready_to_train(project, base)
+        dataset = training_dataset(project, base)
+        lesson = open_lesson(project, base, dataset)
+        rows, model = lesson.rows, lesson.model
+        trained = sum(parameter.numel() for parameter in trainable(model).values())
+        shape = _shape(model, trained, lesson.choices)
         steps = StepSchedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length))
         largest = max((batch for step in steps.steps for batch in step), key=_tokens)
         setup = TrainingSetup(
             dtype=base.dtype,
             r=recipe.adapter.r if recipe.adapter.method == "lora" else 0,
-            trained_parameters=sum(parameter.numel() for parameter in trainable(model).values()),
+            trained_parameters=trained,
             tokens_per_forward=_tokens(largest),
-            logit_tokens=sum(row.target_tokens for row in largest),
-            rows=len(rows),
-            target_tokens=sum(row.target_tokens for row in rows),
+            logit_tokens=sum(map(_targets, largest)),
+            data=data_need(recipe.task, len(rows), sum(map(_targets, rows)), recipe.training.num_train_epochs),
         )
         schedule = Schedule(
             tokens_per_epoch=_tokens(rows),
             num_train_epochs=recipe.training.num_train_epochs,
             tokens_per_step=math.ceil(steps.tokens / len(steps.steps)),
-            validation_tokens=_tokens(validation),
+            validation_tokens=_tokens(lesson.validation),
             eval_steps=recipe.training.eval_steps,
         )
-        speed = measured_speed(_probe(project, model, steps))
+        speed = measured_speed(_probe(project, lesson, steps))
         figures = estimate(shape, setup, schedule, speed, Machine(available, recipe.planning.price_per_hour))
         content = {**figures.to_json(), "tokens_per_second": speed.to_json()}
         identity = content_id("plan", [dataset.id, base.artefact.id, content])
@@ -82,34 +80,39 @@ def plan(project: Project) -> Planned:
     return Planned(identity, figures, time.monotonic() - begin)
 
 
-def _probe(project: Project, model: Any, steps: StepSchedule[TokenRow]) -> list[float]:
+def _probe(project: Project, lesson: Lesson[E], steps: StepSchedule[E]) -> list[float]:
     """Tokens per second of single optimiser steps as training will run them, weights unchanged."""
-    loss = RowsLoss(model)
-    parameters = list(trainable(model).values())
+    parameters = list(trainable(lesson.model).values())
     batches = [batch for step in steps.steps for batch in step]
     speeds = []
     for number in range(PROBE_BATCHES):
-        batch = FlatBatch.of(batches[number % len(batches)])
+        batch = batches[number % len(batches)]
         begin = time.monotonic()
-        torch.autograd.grad(loss.loss_sum(batch), parameters)
-        speeds.append(batch.tokens / (time.monotonic() - begin))
+        torch.autograd.grad(lesson.objective.step(batch)(batch), parameters)
+        speeds.append(_tokens(batch) / (time.monotonic() - begin))
         project.reporter.progress("timing a few steps", number + 1, PROBE_BATCHES)
     return speeds[1:]
 
 
-def _shape(model: Any) -> ModelShape:
+def _shape(model: Any, trained: int, choices: int) -> ModelShape:
+    """Sizes of the base model, of which `trained` weights were added if it has an adapter."""
     config = model.config.get_text_config()
+    weights = sum(parameter.numel() for parameter in model.parameters())
     heads = config.num_attention_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
     return ModelShape(
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=weights - trained if hasattr(model, "peft_config") else weights,
         layers=config.num_hidden_layers,
         hidden_size=config.hidden_size,
         intermediate_size=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
         key_value_size=(getattr(config, "num_key_value_heads", None) or heads) * head_dim,
-        vocab_size=config.vocab_size,
+        vocab_size=choices,
     )
 
 
-def _tokens(rows: Sequence[TokenRow]) -> int:
+def _tokens(rows: Sequence[Example]) -> int:
     return sum(len(row) for row in rows)
+
+
+def _targets(row: Example) -> int:
+    return row.target_tokens

@@ -7,20 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.artefacts import Artefact, Dataset, Source
-from luthier.core.errors import DatasetError, TrainingError
+from luthier.core.errors import DatasetError
 from luthier.core.identity import content_id, file_digest
 from luthier.core.recipe import Task
-from luthier.core.rows import Row, Split, TokenRow
+from luthier.core.rows import Row, Split
 from luthier.data import PAGE_NAME, Purpose, TokenCounter, needs_encoder, read_rows
 from luthier.data import prepare as prepare_data
 from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.encoder import open_embed, register_encoder
 from luthier.pipeline.project import Project
 from luthier.pipeline.source_files import files_at, with_files
-from luthier.planning import forecast_data
+from luthier.planning import DataNeed, forecast_data, forecast_labels
 from luthier.registry import capture
-
-TRAINED_TASKS: tuple[Task, ...] = ("chat", "completion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +106,8 @@ def prepare(project: Project) -> Prepared:
 def find_dataset(project: Project, base: Base) -> Dataset:
     """The dataset made by this recipe from the files as they are now, to train on.
 
-    Raises DatasetError when there is none, TrainingError for a task whose rows the loop cannot train.
+    Raises DatasetError when there is none.
     """
-    task = project.recipe.task
-    if task not in TRAINED_TASKS:
-        raise TrainingError(f"rows of task {task} cannot be trained yet", allowed=f"one of {', '.join(TRAINED_TASKS)}")
     digest = _recipe_digest(project, base)
     for entry in project.registry.list("dataset"):
         if entry.artefact.summary.get("recipe") == digest:
@@ -122,12 +117,11 @@ def find_dataset(project: Project, base: Base) -> Dataset:
     raise DatasetError("there is no dataset of this recipe yet", allowed="make it with: luthier prepare")
 
 
-def training_rows(project: Project, base: Base, dataset: Artefact) -> list[TokenRow]:
-    """The training split as tokens. Raises DatasetError when there is nothing to learn in it."""
-    rows = base.tokens(dataset_rows(project, dataset, "train"))
-    if not sum(row.target_tokens for row in rows):
-        raise DatasetError("no training row has a token to learn", where=dataset.id)
-    return rows
+def data_need(task: Task, rows: int, target_tokens: int, epochs: int) -> DataNeed:
+    """Whether so many training rows with so many target tokens, each read so often, suffice for the task."""
+    if task == "classification":
+        return forecast_labels(rows, epochs)
+    return forecast_data(rows, target_tokens, epochs)
 
 
 def dataset_rows(project: Project, dataset: Artefact, split: Split) -> list[Row]:
@@ -162,17 +156,16 @@ def _recipe_digest(project: Project, base: Base) -> str:
 
 def _purpose(project: Project, base: Base) -> Purpose:
     """What the recipe makes the dataset for; tokens are counted as they will be trained."""
-    epochs = project.recipe.training.num_train_epochs
 
     def measure(row: Row) -> tuple[int, int]:
-        tokens = base.template.encode(row)
+        tokens = base.reader.encode(row)
         return len(tokens), tokens.target_tokens
 
     def enough(rows: int, target_tokens: int) -> tuple[bool, str]:
-        need = forecast_data(rows, target_tokens, epochs)
+        need = data_need(project.recipe.task, rows, target_tokens, project.recipe.training.num_train_epochs)
         return need.enough, need.forecast
 
-    counter = TokenCounter(base.artefact.id, base.template.tokens_over, measure)
+    counter = TokenCounter(base.artefact.id, base.reader.tokens_over, measure)
     return Purpose(project.recipe.task, counter, enough)
 
 

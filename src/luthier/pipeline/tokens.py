@@ -36,7 +36,7 @@ def show_tokens(
         raise DatasetError(f"no row {row}", where=folder.name, allowed="an id as `data show` prints it")
     read = []
     for each in rows:
-        tokens = base.template.encode(each)
-        runs = token_runs(base.tokenizer, tokens, base.template.control_tokens)
+        tokens = base.reader.encode(each)
+        runs = token_runs(base.tokenizer, tokens, base.reader.control_tokens)
         read.append(ReadRow(each, tokens, tuple(runs)))
     return read

@@ -17,16 +17,13 @@ from luthier.core.errors import TrainingError
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id, file_digest
 from luthier.core.progress import Silent
-from luthier.core.rows import TokenRow
 from luthier.models.adapter import learning_rate_ratios, trainable
-from luthier.models.losses import RowsLoss
 from luthier.models.methods import save_trained
-from luthier.pipeline.base import Base, open_base, ready_to_train
-from luthier.pipeline.prepare import dataset_rows, find_dataset, training_rows
+from luthier.pipeline.base import Base, open_base
+from luthier.pipeline.objectives import open_lesson, training_dataset
 from luthier.pipeline.project import Project
 from luthier.registry import capture
 from luthier.training import (
-    CausalObjective,
     Checkpoint,
     MasterWeights,
     Ranks,
@@ -75,7 +72,7 @@ def train(project: Project, resume: bool = False) -> Trained:
 def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Trained:
     with ranks.first_one_first():
         base = open_base(project)
-    dataset = find_dataset(project, base)
+    dataset = training_dataset(project, base)
     inputs = _inputs(project, base, dataset, ranks)
     partial = project.workspace.state / "runs" / f"{content_id('training', inputs)}.partial"
     checkpoint = Checkpoint(partial, writes=ranks.is_first)
@@ -96,7 +93,8 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     made = None
     if ranks.is_first:
         stayed = _refuse_unmoved(start, training)
-        figures = {"dtype": base.dtype, "unmoved_weights": stayed} | _figures(training, state, time.monotonic() - begin)
+        about: dict[str, object] = {"task": project.recipe.task, "dtype": base.dtype, "unmoved_weights": stayed}
+        figures = about | _figures(training, state, time.monotonic() - begin)
         made = _finish(project, (base, dataset), partial, model, state, figures)
     trained = ranks.agree(made)
     assert trained is not None
@@ -115,12 +113,11 @@ def _refuse_unmoved(start: Mapping[str, bytes], training: Training[Any]) -> int:
     return stayed
 
 
-def _set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tuple[Training[TokenRow], Any]:
+def _set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tuple[Training[Any], Any]:
     """Everything that the loop needs, and the model."""
     recipe = project.recipe
-    rows = training_rows(project, base, dataset)
-    model = ready_to_train(project, base)
-    objective = CausalObjective(RowsLoss(model))
+    lesson = open_lesson(project, base, dataset)
+    rows, model = lesson.rows, lesson.model
     schedule = Schedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length), ranks.size)
     weights = MasterWeights(trainable(model))
     trained, all_weights = (
@@ -130,17 +127,17 @@ def _set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tup
     project.reporter.say(
         f"{len(rows)} rows, {len(schedule.steps)} steps in {recipe.training.num_train_epochs} epochs, "
         f"{recipe.adapter.method}: {trained:,} of {all_weights:,} weights train, "
-        f"{base.dtype}, fast path {objective.fast_path}"
+        f"{base.dtype}, fast path {lesson.objective.fast_path}"
     )
-    validation = base.tokens(dataset_rows(project, dataset, "validation"))
     ratios = learning_rate_ratios(weights.parameters, recipe.training.loraplus_lr_ratio)
-    return Training(objective, weights, schedule, validation, recipe.training, ratios, ranks), model
+    return Training(lesson.objective, weights, schedule, lesson.validation, recipe.training, ratios, ranks), model
 
 
 def _inputs(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> dict[str, object]:
     """All that decides the outcome of a training: what must be equal for a resume."""
     recipe = project.recipe
     return {
+        "task": recipe.task,
         "base model": base.artefact.id,
         "dataset": dataset.id,
         "model.dtype": base.dtype,

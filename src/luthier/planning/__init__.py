@@ -3,7 +3,7 @@
 from luthier.planning.duration import Range, Schedule, measured_speed, training_cost, training_seconds
 from luthier.planning.estimate import Machine, PlanFigures, TrainingSetup, estimate
 from luthier.planning.memory import MemoryEstimate, ModelShape, estimate_memory
-from luthier.planning.sufficiency import DataNeed, forecast_data
+from luthier.planning.sufficiency import DataNeed, forecast_data, forecast_labels
 
 __all__ = [
     "DataNeed",
@@ -17,6 +17,7 @@ __all__ = [
     "estimate",
     "estimate_memory",
     "forecast_data",
+    "forecast_labels",
     "measured_speed",
     "training_cost",
     "training_seconds",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from luthier.core.recipe import Dtype
 from luthier.planning.duration import Range, Schedule, training_cost, training_seconds
 from luthier.planning.memory import MemoryEstimate, ModelShape, estimate_memory
-from luthier.planning.sufficiency import DataNeed, forecast_data
+from luthier.planning.sufficiency import DataNeed
 
 LONG_SECONDS = 3600
 """Expected time from which a shorter way is named."""
@@ -16,16 +16,15 @@ LARGE_VALIDATION_SHARE = 0.2
 
 @dataclass(frozen=True, slots=True)
 class TrainingSetup:
-    """What is trained: `tokens_per_forward` and `logit_tokens` as in `estimate_memory`; `rows` and `target_tokens` of
-    the training split, once."""
+    """What is trained: `tokens_per_forward` and `logit_tokens` as in `estimate_memory`; `data` is whether the training
+    rows suffice."""
 
     dtype: Dtype
     r: int
     trained_parameters: int
     tokens_per_forward: int
     logit_tokens: int
-    rows: int
-    target_tokens: int
+    data: DataNeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def estimate(
         memory=memory,
         seconds=seconds,
         cost=training_cost(seconds, machine.price_per_hour),
-        data=forecast_data(setup.rows, setup.target_tokens, schedule.num_train_epochs),
+        data=setup.data,
         advice=(*_memory_advice(memory, setup, machine), *_time_advice(seconds, schedule)),
     )
 

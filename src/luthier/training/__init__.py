@@ -1,10 +1,10 @@
 """Packing, the loop, checkpoints, and the check that a model can learn."""
 
 from luthier.training.checkpoint import Checkpoint
-from luthier.training.health import Finding, check_health, fingerprints, overall
+from luthier.training.health import Finding, Guess, check_health, fingerprints, overall
 from luthier.training.loop import Training, fit
 from luthier.training.master import MasterWeights
-from luthier.training.objective import CausalObjective, Objective
+from luthier.training.objective import CausalObjective, LabelObjective, Objective
 from luthier.training.ranks import Ranks
 from luthier.training.schedule import Schedule, pack_capacity
 from luthier.training.state import TrainingState
@@ -13,6 +13,8 @@ __all__ = [
     "CausalObjective",
     "Checkpoint",
     "Finding",
+    "Guess",
+    "LabelObjective",
     "MasterWeights",
     "Objective",
     "Ranks",

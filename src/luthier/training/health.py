@@ -9,9 +9,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from luthier.core.rows import TokenRow
-from luthier.models.batch import FlatBatch
-from luthier.models.losses import RowsLoss
+from luthier.training.objective import E, Objective
 
 Verdict = Literal["pass", "warn", "fail"]
 
@@ -22,6 +20,18 @@ OVERFIT_SHARE = 0.25
 """Eight rows count as learnt when their loss falls to this share of its first value,"""
 OVERFIT_KNOWN = 0.1
 """or to this many nats a token: a model may know them beforehand."""
+MOST_OF_A_NEW_HEAD = 2.0
+"""A head with random weights is expected to begin with at most so many times the loss of guessing."""
+MeanLoss = Callable[[], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """The mean loss in nats of guessing among what there is to choose from: the logarithm of their number. `known` says
+    whether the model has learnt before to do better."""
+
+    loss: float
+    known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,26 +46,28 @@ class Finding:
 
 
 def check_health(
-    loss: RowsLoss,
+    objective: Objective[E],
     parameters: Mapping[str, nn.Parameter],
-    rows: Sequence[TokenRow],
-    vocabulary: int,
+    rows: Sequence[E],
+    guess: Guess,
     on_step: Callable[[int, int], None],
 ) -> list[Finding]:
     """Findings about first loss, gradients, and whether eight rows can be learnt by heart.
 
-    `rows` are training rows, at least one; `vocabulary` the number of tokens. The parameters that train are changed:
-    give a model made for this check.
+    `rows` are training rows, at least one. The parameters that train are changed: give a model made for this check.
     """
     few = sorted(rows, key=len)[len(rows) // 2 :][:OVERFIT_ROWS]
-    batch = FlatBatch.of(few)
-    findings = [_first_loss(loss, batch, vocabulary)]
+
+    def mean_loss() -> torch.Tensor:
+        return objective.step(few)(few)
+
+    findings = [_first_loss(mean_loss, guess)]
     if findings[0].verdict == "fail":
         return findings
-    findings.append(_gradients(loss, parameters, batch))
+    findings.append(_gradients(mean_loss, parameters))
     if findings[1].verdict == "fail":
         return findings
-    findings.append(_overfit(loss, parameters, batch, on_step))
+    findings.append(_overfit(mean_loss, parameters, on_step))
     return findings
 
 
@@ -73,13 +85,16 @@ def overall(findings: Sequence[Finding]) -> Verdict:
     return "fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "pass"
 
 
-def _first_loss(loss: RowsLoss, batch: FlatBatch, vocabulary: int) -> Finding:
-    """An untrained guess over V tokens costs ln V nats a token; a pretrained model must do better."""
+def _first_loss(loss: MeanLoss, guess: Guess) -> Finding:
+    """A pretrained model must do better than guessing; one whose head is new begins there."""
     with torch.no_grad():
-        value = float(loss.loss_sum(batch)) / batch.target_tokens
-    limit = math.log(vocabulary)
+        value = float(loss())
+    limit = guess.loss * (1 if guess.known else MOST_OF_A_NEW_HEAD)
     if not math.isfinite(value):
         return Finding("first_loss", "fail", value, limit, "the loss is not finite: the weights are damaged")
+    if not guess.known:
+        sound = value <= limit
+        return Finding("first_loss", "pass" if sound else "warn", value, limit, "" if sound else "far above guessing")
     if value >= limit:
         return Finding("first_loss", "fail", value, limit, "no better than guessing: wrong tokenizer or empty weights")
     if value > 0.7 * limit:
@@ -87,9 +102,9 @@ def _first_loss(loss: RowsLoss, batch: FlatBatch, vocabulary: int) -> Finding:
     return Finding("first_loss", "pass", value, limit, "")
 
 
-def _gradients(loss: RowsLoss, parameters: Mapping[str, nn.Parameter], batch: FlatBatch) -> Finding:
+def _gradients(loss: MeanLoss, parameters: Mapping[str, nn.Parameter]) -> Finding:
     """The largest gradient norm among the parameters: neither zero nor beyond all bounds."""
-    total = loss.loss_sum(batch) / batch.target_tokens
+    total = loss()
     reached = total.requires_grad
     gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True) if reached else ()
     largest = max((float(gradient.norm()) for gradient in gradients if gradient is not None), default=0.0)
@@ -100,14 +115,12 @@ def _gradients(loss: RowsLoss, parameters: Mapping[str, nn.Parameter], batch: Fl
     return Finding("gradient", "pass", largest, 1e4, "")
 
 
-def _overfit(
-    loss: RowsLoss, parameters: Mapping[str, nn.Parameter], batch: FlatBatch, on_step: Callable[[int, int], None]
-) -> Finding:
+def _overfit(loss: MeanLoss, parameters: Mapping[str, nn.Parameter], on_step: Callable[[int, int], None]) -> Finding:
     """Train on the same few rows until their loss has fallen far enough, or the steps run out."""
     optimizer = torch.optim.AdamW(parameters.values(), lr=OVERFIT_LEARNING_RATE, weight_decay=0.0)
     limit = value = 0.0
     for step in range(OVERFIT_STEPS):
-        current = loss.loss_sum(batch) / batch.target_tokens
+        current = loss()
         value = current.item()
         limit = limit or max(OVERFIT_SHARE * value, OVERFIT_KNOWN)
         on_step(step, OVERFIT_STEPS)

@@ -4,8 +4,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import torch
+import torch.nn.functional as F  # noqa: N812
+from sklearn.metrics import f1_score
 
-from luthier.core.rows import TokenRow
+from luthier.core.rows import LabelledTokens, TokenRow
 from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss
 
@@ -67,3 +69,36 @@ class CausalObjective:
         losses = self._loss.row_losses(examples)
         target_tokens = sum(row.target_tokens for row in losses)
         return {"loss": sum(row.loss_sum for row in losses) / target_tokens} if target_tokens else None
+
+
+class LabelObjective:
+    """Cross-entropy of the label of each text, in nats.
+
+    `logits` gives [texts, labels] for token ids.
+    """
+
+    fast_path = "off: texts are read by transformers' own code"
+
+    def __init__(self, logits: Callable[[Sequence[Sequence[int]]], torch.Tensor]) -> None:
+        self._logits = logits
+
+    def step(self, examples: Sequence[LabelledTokens]) -> Callable[[Sequence[LabelledTokens]], torch.Tensor]:
+        """The mean over the texts of the whole step."""
+        return lambda batch: F.cross_entropy(*self._scored(batch), reduction="sum") / len(examples)
+
+    @torch.no_grad()
+    def validation(self, examples: Sequence[LabelledTokens]) -> dict[str, float] | None:
+        """Beside the loss `accuracy` and `macro_f1`, the mean F1 of the labels that occur or are given."""
+        if not examples:
+            return None
+        logits, labels = self._scored(examples)
+        given = logits.argmax(dim=1)
+        return {
+            "loss": float(F.cross_entropy(logits, labels)),
+            "accuracy": float((given == labels).double().mean()),
+            "macro_f1": float(f1_score(labels.numpy(), given.numpy(), average="macro", zero_division=0)),
+        }
+
+    def _scored(self, examples: Sequence[LabelledTokens]) -> tuple[torch.Tensor, torch.Tensor]:
+        labels = torch.tensor([example.label for example in examples])
+        return self._logits([example.input_ids for example in examples]), labels

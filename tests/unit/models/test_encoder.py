@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from luthier.core.errors import ModelError
 from luthier.core.identity import file_digest
 from luthier.models import encoder as encoder_module
 from luthier.models.cache import ModelCache
-from luthier.models.encoder import Encoder, batches_by_length, load_encoder
+from luthier.models.encoder import Encoder, load_encoder
 from luthier.models.sources import BaseFiles, find_base, model_files
 
 WORDS = ("where", "is", "my", "parcel", "refund", "card", "order", "late", "the", "please")
@@ -130,20 +128,6 @@ def test_without_a_sentence_limit_positions_are_the_limit(bert_folder: Path, tmp
     assert load_encoder(as_base(folder)).max_tokens == 32
 
 
-def test_positions_that_start_after_the_padding_are_not_counted() -> None:
-    from transformers import RobertaConfig, RobertaModel
-
-    config = RobertaConfig(
-        vocab_size=8,
-        hidden_size=8,
-        intermediate_size=8,
-        num_hidden_layers=1,
-        num_attention_heads=1,
-        max_position_embeddings=14,
-    )
-    assert encoder_module._first_position(RobertaModel(config, add_pooling_layer=False)) == 2
-
-
 def test_other_pooling_is_refused(changed: Callable[..., BaseFiles]) -> None:
     with pytest.raises(ModelError, match="tiny-bert: this encoder does not take the mean over tokens"):
         load_encoder(changed("1_Pooling/config.json", {"pooling_mode_cls_token": True}))
@@ -151,14 +135,6 @@ def test_other_pooling_is_refused(changed: Callable[..., BaseFiles]) -> None:
 
 def test_mean_pooling_is_taken(changed: Callable[..., BaseFiles]) -> None:
     assert load_encoder(changed("1_Pooling/config.json", {"pooling_mode_mean_tokens": True})).dimension == 24
-
-
-@given(st.lists(st.integers(1, 60), max_size=60), st.integers(1, 100))
-def test_batches_hold_each_text_once_within_the_budget(lengths: list[int], budget: int) -> None:
-    batches = list(batches_by_length(lengths, budget))
-    assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
-    for batch in batches:
-        assert len(batch) == 1 or max(lengths[place] for place in batch) * len(batch) <= budget
 
 
 @pytest.mark.slow

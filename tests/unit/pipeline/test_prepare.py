@@ -73,11 +73,9 @@ def test_export_goes_where_it_is_told(prepared, tmp_path):
 
 
 def test_rows_that_the_loop_cannot_train_are_refused_in_a_sentence(prepared_shop: Path) -> None:
-    with luthier.open_project(prepared_shop, overrides=["task=preference"]) as project:
+    with luthier.open_project(prepared_shop, overrides=["task=seq2seq"]) as project:
         for stage in (luthier.check, luthier.plan, luthier.train):
-            with pytest.raises(
-                TrainingError, match=r"rows of task preference cannot be trained yet \(one of chat, com"
-            ):
+            with pytest.raises(TrainingError, match=r"rows of task seq2seq cannot be trained yet \(one of chat, com"):
                 stage(project)
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from luthier.planning.duration import Range, Schedule
 from luthier.planning.estimate import Machine, TrainingSetup, estimate
 from luthier.planning.memory import ModelShape
+from luthier.planning.sufficiency import DataNeed
 
 SHAPE = ModelShape(134_515_008, 30, 576, 1536, 192, 49_152)
 SETUP = TrainingSetup(
@@ -12,8 +13,7 @@ SETUP = TrainingSetup(
     trained_parameters=4_884_480,
     tokens_per_forward=2_048,
     logit_tokens=2_048,
-    rows=700,
-    target_tokens=30_000,
+    data=DataNeed(True, "enough"),
 )
 SCHEDULE = Schedule(60_000, 6, 2_048, 5_000, 50)
 SPEED = Range(400, 500, 600)

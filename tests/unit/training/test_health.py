@@ -9,10 +9,11 @@ from luthier.core.recipe import AdapterSection
 from luthier.core.rows import TokenRow
 from luthier.models.adapter import attach_adapter, trainable
 from luthier.models.losses import RowsLoss
-from luthier.training import Finding, check_health, overall
+from luthier.training import CausalObjective, Finding, Guess, check_health, overall
 from luthier.training.health import OVERFIT_ROWS, OVERFIT_SHARE, OVERFIT_STEPS, fingerprints
 
 VOCABULARY = 320
+GUESS = Guess(math.log(VOCABULARY), known=True)
 
 
 def _counting_rows(noise, number=12):
@@ -43,24 +44,29 @@ def pretrained(tiny_model):
     return tiny_model.requires_grad_(False)
 
 
-class WatchedLoss:
-    """A real loss that keeps the batches it was asked about, and may change the gradient."""
+class WatchedObjective:
+    """A real objective that keeps the rows it was asked about, and may change the gradient."""
 
-    def __init__(self, loss, gradient=None):
-        self._loss, self._gradient, self.batches = loss, gradient, []
+    def __init__(self, objective, gradient=None):
+        self._objective, self._gradient, self.batches = objective, gradient, []
 
-    def loss_sum(self, batch):
-        self.batches.append(batch)
-        loss = self._loss.loss_sum(batch)
-        if self._gradient and loss.requires_grad:
-            loss.register_hook(self._gradient)
-        return loss
+    def step(self, examples):
+        loss_of = self._objective.step(examples)
+
+        def watched(batch):
+            self.batches.append(batch)
+            loss = loss_of(batch)
+            if self._gradient and loss.requires_grad:
+                loss.register_hook(self._gradient)
+            return loss
+
+        return watched
 
 
-def _check(model, rows, r=32, on_step=lambda *_: None, **changes):
+def _check(model, rows, r=32, on_step=lambda *_: None, guess=GUESS, **changes):
     adapted = attach_adapter(model, AdapterSection(r=r, lora_alpha=2 * r), 0)
-    loss = WatchedLoss(RowsLoss(adapted), **changes)
-    return check_health(loss, trainable(adapted), rows, VOCABULARY, on_step), loss
+    objective = WatchedObjective(CausalObjective(RowsLoss(adapted)), **changes)
+    return check_health(objective, trainable(adapted), rows, guess, on_step), objective
 
 
 def _verdicts(findings):
@@ -69,7 +75,7 @@ def _verdicts(findings):
 
 def test_a_sound_model_passes(pretrained):
     steps = []
-    findings, loss = _check(pretrained, _counting_rows(noise=0.3), on_step=lambda *step: steps.append(step))
+    findings, objective = _check(pretrained, _counting_rows(noise=0.3), on_step=lambda *step: steps.append(step))
     assert _verdicts(findings) == {"first_loss": "pass", "gradient": "pass", "overfit_rows": "pass"}
     assert overall(findings) == "pass"
     first, gradient, overfit = findings
@@ -80,14 +86,14 @@ def test_a_sound_model_passes(pretrained):
     assert [finding.advice for finding in findings] == ["", "", ""]
     assert steps[0] == (0, OVERFIT_STEPS)
     assert steps[-1] == (OVERFIT_STEPS, OVERFIT_STEPS)
-    assert len(loss.batches) < OVERFIT_STEPS
+    assert len(objective.batches) < OVERFIT_STEPS
 
 
 def test_eight_of_the_longer_rows_are_used(pretrained):
     rows = _counting_rows(noise=0.3, number=20)
-    _, loss = _check(pretrained, rows)
-    used = loss.batches[0].layout.lengths
-    assert used == tuple(sorted(len(row) for row in rows)[10:18])
+    _, objective = _check(pretrained, rows)
+    used = [len(row) for row in objective.batches[0]]
+    assert used == sorted(len(row) for row in rows)[10:18]
     assert len(used) == OVERFIT_ROWS
 
 
@@ -100,9 +106,9 @@ def test_rows_that_the_model_knows_already_count_as_learnt(pretrained, monkeypat
     monkeypatch.setattr("luthier.training.health.OVERFIT_KNOWN", 0.5)  # its small head cannot be surer than that
     rows = _counting_rows(noise=0.0)
     adapted = attach_adapter(pretrained, AdapterSection(r=32, lora_alpha=64), 0)
-    loss, parameters = RowsLoss(adapted), trainable(adapted)
-    check_health(loss, parameters, rows, VOCABULARY, lambda *_: None)
-    findings = check_health(loss, parameters, rows, VOCABULARY, lambda *_: None)
+    objective, parameters = CausalObjective(RowsLoss(adapted)), trainable(adapted)
+    check_health(objective, parameters, rows, GUESS, lambda *_: None)
+    findings = check_health(objective, parameters, rows, GUESS, lambda *_: None)
     assert findings[0].value <= 0.5 == findings[2].limit
     assert _verdicts(findings)["overfit_rows"] == "pass"
 
@@ -124,6 +130,14 @@ def test_a_loss_no_better_than_guessing_fails_at_once(pretrained):
     assert "guessing" in findings[0].advice
 
 
+@pytest.mark.parametrize(("guess", "verdict"), [(5.0, "pass"), (0.5, "warn")])
+def test_a_new_head_may_begin_with_the_loss_of_guessing(pretrained, guess, verdict):
+    findings, _ = _check(pretrained, _counting_rows(noise=0.3), guess=Guess(guess, known=False))
+    assert findings[0].verdict == verdict
+    assert findings[0].limit == 2 * guess
+    assert len(findings) == 3
+
+
 def test_damaged_weights_fail_at_once(pretrained):
     pretrained.get_input_embeddings().weight[5] = math.nan
     findings, _ = _check(pretrained, [TokenRow("row", (4, 5, 6, 7), (False, True, True, True))])
@@ -135,7 +149,9 @@ def test_damaged_weights_fail_at_once(pretrained):
 def test_weights_that_no_gradient_reaches_fail(pretrained):
     adapted = attach_adapter(pretrained, AdapterSection(r=4, lora_alpha=8), 0)
     elsewhere = {"elsewhere": nn.Parameter(torch.ones(3))}
-    findings = check_health(RowsLoss(adapted), elsewhere, _counting_rows(noise=0.3), VOCABULARY, lambda *_: None)
+    findings = check_health(
+        CausalObjective(RowsLoss(adapted)), elsewhere, _counting_rows(noise=0.3), GUESS, lambda *_: None
+    )
     assert _verdicts(findings) == {"first_loss": "pass", "gradient": "fail"}
     assert findings[1].value == 0.0
     assert "no gradient" in findings[1].advice
@@ -145,7 +161,9 @@ def test_a_model_in_which_nothing_trains_fails(pretrained):
     adapted = attach_adapter(pretrained, AdapterSection(r=4, lora_alpha=8), 0)
     parameters = trainable(adapted)
     adapted.requires_grad_(False)
-    findings = check_health(RowsLoss(adapted), parameters, _counting_rows(noise=0.3), VOCABULARY, lambda *_: None)
+    findings = check_health(
+        CausalObjective(RowsLoss(adapted)), parameters, _counting_rows(noise=0.3), GUESS, lambda *_: None
+    )
     assert (findings[-1].check, findings[-1].verdict, findings[-1].value) == ("gradient", "fail", 0.0)
 
 
