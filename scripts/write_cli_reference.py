@@ -125,6 +125,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "fast_path": "on or off",
         "train_loss": "mean of the last epoch, in nats per target token, of a classifier per text",
         "validation_loss": "of the weights that were kept; null without validation rows",
+        "validation": "all figures of that validation by name: `loss`, and by task `accuracy`, `macro_f1`, `margin`",
         "peak_memory_bytes": "of the process",
         "seconds": "wall time",
         "fast_path_reason": "why it is off, or null",

@@ -330,6 +330,50 @@ def evaluated_shop(tmp_path: Path, _evaluated_once: Path) -> Path:
     return Path(shutil.copytree(_evaluated_once, tmp_path / "evaluated" / "shop"))
 
 
+@pytest.fixture(scope="session")
+def _rated_once(tmp_path_factory: pytest.TempPathFactory, lay_out_shop: Callable[[Path], None]) -> Path:
+    folder = tmp_path_factory.mktemp("rated") / "shop"
+    lay_out_shop(folder)
+    shutil.rmtree(folder / "raw")
+    (folder / "raw").mkdir()
+    for name, lines in _preferences().items():
+        (folder / "raw" / name).write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    recipe = yaml.safe_load((folder / "luthier.yaml").read_text(encoding="utf-8"))
+    (folder / "luthier.yaml").write_text(yaml.safe_dump(recipe | {"task": "preference"}), encoding="utf-8")
+    with luthier.open_project(folder) as project:
+        luthier.prepare(project)
+    return folder
+
+
+@pytest.fixture
+def rated_shop(tmp_path: Path, _rated_once: Path) -> Path:
+    """A workspace of its own for each test, with a dataset of 48 pairs of answers and 16 rated ones."""
+    return Path(shutil.copytree(_rated_once, tmp_path / "rated" / "shop"))
+
+
+def _preferences() -> dict[str, list[dict[str, object]]]:
+    things = ("delivery", "a refund", "the warranty", "an exchange", "gift wrapping", "a label", "a part", "an invoice")
+    cities = ("Leeds", "York", "Bath", "Hull", "Ayr", "Ely")
+    pairs = [
+        {
+            "prompt": f"How long does {thing} take in {city}?",
+            "chosen": f"In {city} {thing} takes {number + 2} days.",
+            "rejected": f"Nobody here knows a thing about {thing}, not even in {city}.",
+        }
+        for number, (thing, city) in enumerate((thing, city) for thing in things for city in cities)
+    ]
+    thumbs = [
+        {
+            "prompt": f"May I bring {thing} back to {city} on foot?",
+            "completion": f"You may bring {thing} to {city}." if liked else f"{city} is no place for {thing}, go away.",
+            "label": liked,
+        }
+        for thing in things
+        for city, liked in (("Leeds", True), ("Hull", False))
+    ]
+    return {"pairs.jsonl": pairs, "thumbs.jsonl": thumbs}
+
+
 def _shop_files() -> dict[str, str]:
     """Chats: 48 rows. Tickets: 4 rows, one repeated, one too short. Handbook: 2 sections. Four golden questions."""
     things = ("delivery", "a refund", "the warranty", "an exchange", "gift wrapping", "a label", "a part", "an invoice")

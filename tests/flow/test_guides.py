@@ -130,6 +130,23 @@ def test_training_and_evaluating(command, evaluated_shop):
     }
 
 
+def test_fine_tuning(command, rated_shop):
+    page = "guides/fine-tune.md"
+    [lines] = [code for language, code in blocks(page) if language == "jsonl"]
+    [settings] = [yaml.safe_load(code) for language, code in blocks(page, until="## Methods") if language == "yaml"]
+    for number, line in enumerate(lines.splitlines()):
+        (rated_shop / "raw" / f"guide-{number}.jsonl").write_text(line, encoding="utf-8")
+    recipe = yaml.safe_load((rated_shop / "luthier.yaml").read_text(encoding="utf-8"))
+    recipe["training"] |= settings.pop("training") | {"learning_rate": 5e-3}
+    (rated_shop / "luthier.yaml").write_text(yaml.safe_dump(recipe | settings), encoding="utf-8")
+    [commands] = [code for language, code in blocks(page) if language == "sh"]
+    ended = [command(rated_shop, *arguments(line, {})) for line in commands.splitlines()]
+    assert [each.code for each in ended[:2]] == [0, 0], ended
+    assert all(f"raw/guide-{number}.jsonl" in ended[0].out for number in range(2))
+    assert re.search(r"validation loss \d\.\d+, accuracy \d\.\d+, margin -?\d\.\d+", ended[1].out)
+    assert ended[2].code in (0, 2)
+
+
 def test_serving_and_monitoring(command, evaluated_shop):
     page = "guides/serve-and-monitor.md"
     assert command(evaluated_shop, "release", "promote", "--force", "to try the guide").code == 0

@@ -26,6 +26,13 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
 
 
+def _refuse_set(section: Section, fields: Iterable[str], owner: str, prefix: str = "") -> None:
+    """Raise ValueError where one of these fields, which belong to something else, is not what it is by default."""
+    for name in fields:
+        if getattr(section, name) != type(section).model_fields[name].default:
+            raise ValueError(f"{prefix}{name} is for {owner}")
+
+
 class ModelSection(Section):
     """Which base model to start from."""
 
@@ -269,6 +276,9 @@ def _methods_of(field: str) -> tuple[Method, ...]:
     return ("freeze",) if field in ("first_layers", "last_layers", "train_modules") else ("lora",)
 
 
+PreferenceLoss = Literal["dpo", "orpo", "kto"]
+
+
 class TrainingSection(Section):
     """Hyperparameters of the loop."""
 
@@ -301,6 +311,29 @@ class TrainingSection(Section):
         30, description="seconds between checkpoints: what a killed training loses at most"
     )
     seed: int = Field(0, description="of the adapter's first weights and of the order of rows")
+    preference_loss: PreferenceLoss = Field(
+        "dpo",
+        description="task preference: dpo and orpo learn from pairs, kto from ratings, and from pairs as two of them",
+    )
+    beta: Annotated[float, Field(gt=0)] = Field(
+        0.1,
+        description="task preference: how dear it is to move away from the model as it was (dpo, kto); what the "
+        "preference counts beside the likelihood of the chosen answer (orpo)",
+    )
+    desirable_weight: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="kto: what an answer that was liked counts"
+    )
+    undesirable_weight: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="kto: what one that was not liked counts"
+    )
+
+    @model_validator(mode="after")
+    def _weights_are_of_kto(self) -> "TrainingSection":
+        if self.preference_loss != "kto":
+            _refuse_set(
+                self, ("desirable_weight", "undesirable_weight"), f"preference_loss kto, not {self.preference_loss}"
+            )
+        return self
 
 
 class GatesSection(Section):
@@ -361,9 +394,7 @@ class Recipe(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")] = Field(
         description="what the released model is served as"
     )
-    task: Task = Field(
-        "chat", description="what rows are made for; chat, completion and classification can be trained today"
-    )
+    task: Task = Field("chat", description="what rows are made for; all but seq2seq can be trained today")
     model: ModelSection
     data: DataSection
     adapter: AdapterSection = AdapterSection()
@@ -371,6 +402,13 @@ class Recipe(Section):
     evaluation: EvaluationSection = EvaluationSection()
     planning: PlanningSection = PlanningSection()
     serving: ServingSection = ServingSection()
+
+    @model_validator(mode="after")
+    def _fields_are_of_the_task(self) -> "Recipe":
+        if self.task != "preference":
+            fields = ("preference_loss", "beta", "desirable_weight", "undesirable_weight")
+            _refuse_set(self.training, fields, f"task preference, not {self.task}", "training.")
+        return self
 
 
 SECRET = re.compile(

@@ -79,6 +79,10 @@ class Row:
         """All that was said, a line a turn, without roles."""
         return "\n".join(message["content"] for message in self.messages) if self.messages else self.text
 
+    def with_rejected(self) -> "Row":
+        """Of a preference pair, the conversation with the answer that people did not want, as a row of its own."""
+        return replace(self, id=f"{self.id}/rejected", messages=(*self.messages[:-1], *self.rejected), rejected=())
+
 
 def changed(row: Row, **fields: Any) -> Row:
     """The row with other values in these fields; the row itself where they are those it has, as they mostly are."""

@@ -84,8 +84,7 @@ def _each(values: Callable[[Measured], Sequence[float]]) -> Columns:
 
 
 def _matched_facts(measured: Measured, _: HeldOut) -> Numbers:
-    counted = [(score.facts_matched, score.facts) for score in measured.replies]
-    return _table(counted) if any(facts for _, facts in counted) else np.empty((0, 2))
+    return _table([(score.facts_matched, score.facts) for score in measured.replies if score.facts])
 
 
 def _table(rows: Sequence[Sequence[float]]) -> Numbers:

@@ -5,6 +5,7 @@ The mask is derived by rendering: what the template adds to a conversation when 
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from jinja2.exceptions import TemplateError as JinjaError
@@ -82,8 +83,9 @@ class ChatTemplate:
         """Token ids after which the model writes the next assistant turn."""
         return self._ids(self.render(messages, add_generation_prompt=True, tools=tools))
 
-    def encode(self, row: Row) -> TokenRow:
-        """A training row: assistant tokens and their end tokens are targets; plain text is all target.
+    def encode(self, row: Row, first_target: int = 0) -> TokenRow:
+        """A training row: assistant tokens and their end tokens are targets, from the turn numbered `first_target` on;
+        plain text is all target.
 
         Tool calls are assistant tokens; what the tools answer is no target.
         Each assistant turn follows exactly the tokens that `prompt_ids` gives for the turns before it.
@@ -94,18 +96,22 @@ class ChatTemplate:
         ids = self._ids(self.render(row.messages, tools=row.tools))
         targets = [False] * len(ids)
         for index, message in enumerate(row.messages):
-            if message["role"] == "assistant":
+            if message["role"] == "assistant" and index >= first_target:
                 start, end = self._assistant_span(row.messages[: index + 1], row.tools, ids)
                 targets[start:end] = [True] * (end - start)
         return TokenRow(row.id, tuple(ids), tuple(targets))
 
     def tokens_over(self, row: Row, limit: int) -> int | None:
-        """How many tokens `encode` gives if they are more than `limit`; None where the row fits.
+        """How many tokens `encode` gives if they are more than `limit`; None where the row fits. Of a preference pair,
+        those of the longer conversation.
 
         Raises TemplateError as `encode` does for a row that fits; of one that does not, only that it can be rendered is
         known. A row whose text has fewer than half as many bytes as tokens are allowed is not counted: a token stands
         for one byte or more, and templates do not say things thrice.
         """
+        if row.rejected:
+            counts = [self.tokens_over(each, limit) for each in (replace(row, rejected=()), row.with_rejected())]
+            return max((count for count in counts if count is not None), default=None)
         letters = sum(len(message["content"]) for message in row.messages)
         if row.messages and not row.tools and 2 * letters <= limit and 2 * self._bytes(row.messages) <= limit:
             return None

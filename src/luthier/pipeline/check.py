@@ -7,7 +7,7 @@ from luthier.core.artefacts import HealthReport
 from luthier.core.identity import content_id
 from luthier.models.adapter import trainable
 from luthier.pipeline.base import open_base
-from luthier.pipeline.objectives import open_lesson, training_dataset
+from luthier.pipeline.objectives import open_trial, training_dataset
 from luthier.pipeline.project import Project
 from luthier.training import Finding, check_health, overall
 
@@ -35,7 +35,7 @@ def check(project: Project) -> Checked:
     with project.locked("check"):
         base = open_base(project)
         dataset = training_dataset(project, base)
-        lesson = open_lesson(project, base, dataset)
+        lesson = open_trial(project, base, dataset)
         findings = check_health(
             lesson.objective,
             trainable(lesson.model),

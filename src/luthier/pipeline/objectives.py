@@ -14,10 +14,22 @@ from luthier.models.losses import RowsLoss
 from luthier.models.methods import prepare
 from luthier.pipeline.base import Base
 from luthier.pipeline.labels import dataset_labels, labelled, new_classifier
+from luthier.pipeline.preferences import answer_pairs, rated_answers
 from luthier.pipeline.prepare import dataset_rows, find_dataset
 from luthier.pipeline.project import Project
-from luthier.training import CausalObjective, Guess, LabelObjective, Objective
-from luthier.training.objective import E
+from luthier.training import (
+    AnswerPair,
+    CausalObjective,
+    DpoObjective,
+    Guess,
+    KtoObjective,
+    LabelObjective,
+    Objective,
+    OrpoObjective,
+    RatedAnswer,
+    log_likelihoods,
+)
+from luthier.training.objective import E, Example
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +37,7 @@ class Lesson(Generic[E]):
     """A model made ready by the recipe's method, what it is to minimise, and the rows of two splits as its examples.
 
     `choices` is among how many a target is predicted: tokens or labels; `learnt` whether the model could predict any
-    before.
+    before. `start` must be called before the model changes, with all the rows that it will be measured on.
     """
 
     model: Any
@@ -34,6 +46,7 @@ class Lesson(Generic[E]):
     validation: Sequence[E]
     choices: int
     learnt: bool
+    start: Callable[[Sequence[E]], None] = lambda _: None
 
     @property
     def guess(self) -> Guess:
@@ -53,10 +66,16 @@ def open_lesson(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
     return LESSONS[project.recipe.task](project, base, dataset)
 
 
+def open_trial(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
+    """What tells of a model and rows whether they fit together: of preferences, the answers themselves. Which of two a
+    model prefers says little of it before it has learnt."""
+    task = project.recipe.task
+    return LESSONS["chat" if task == "preference" else task](project, base, dataset)
+
+
 def _causal(project: Project, base: Base, dataset: Artefact) -> Lesson[TokenRow]:
     rows, validation = (base.tokens(dataset_rows(project, dataset, split)) for split in ("train", "validation"))
-    if not sum(row.target_tokens for row in rows):
-        raise DatasetError("no training row has a token to learn", where=dataset.id)
+    _refuse_nothing_to_learn(rows, dataset)
     model = prepare(base.load(), project.recipe.adapter, project.recipe.training.seed)
     objective = CausalObjective(RowsLoss(model))
     return Lesson(model, objective, rows, validation, model.config.get_text_config().vocab_size, learnt=True)
@@ -75,9 +94,49 @@ def _classification(project: Project, base: Base, dataset: Artefact) -> Lesson[L
     return Lesson(model, objective, rows, validation, len(labels), learnt=not new.modules)
 
 
+def _preference(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
+    settings = project.recipe.training
+    splits = [dataset_rows(project, dataset, split) for split in ("train", "validation")]
+    rows: Sequence[AnswerPair | RatedAnswer]
+    validation: Sequence[AnswerPair | RatedAnswer]
+    if settings.preference_loss == "kto":
+        longest = project.recipe.data.max_length
+        rows, validation = (rated_answers(base, split, settings.seed, longest) for split in splits)
+    else:
+        rows, validation = (answer_pairs(base, split) for split in splits)
+        if left_out := sum(map(len, splits)) - len(rows) - len(validation):
+            text = f"{left_out} rows have a rating and no rejected answer"
+            project.reporter.say(f"{text}: {settings.preference_loss} leaves them out, kto takes both")
+    _refuse_nothing_to_learn(rows, dataset)
+    model = prepare(base.load(), project.recipe.adapter, settings.seed)
+    loss = RowsLoss(model)
+    reference: dict[str, float] = {}
+
+    def start(examples: Sequence[AnswerPair | RatedAnswer]) -> None:
+        if settings.preference_loss != "orpo":
+            project.reporter.say("measuring how likely each answer is before training")
+            reference.update(log_likelihoods(loss, [row for example in examples for row in example.rows]))
+
+    objective: Objective[Any]
+    if settings.preference_loss == "dpo":
+        objective = DpoObjective(loss, reference, settings.beta)
+    elif settings.preference_loss == "orpo":
+        objective = OrpoObjective(loss, settings.beta)
+    else:
+        weights = settings.desirable_weight, settings.undesirable_weight
+        objective = KtoObjective(loss, reference, settings.beta, *weights)
+    return Lesson(model, objective, rows, validation, model.config.get_text_config().vocab_size, True, start)
+
+
+def _refuse_nothing_to_learn(rows: Sequence[Example], dataset: Artefact) -> None:
+    if not sum(row.target_tokens for row in rows):
+        raise DatasetError("no training row has a token to learn", where=dataset.id)
+
+
 LESSONS: Mapping[Task, Callable[[Project, Base, Artefact], Lesson[Any]]] = {
     "chat": _causal,
     "completion": _causal,
     "classification": _classification,
+    "preference": _preference,
 }
 """The tasks that can be trained."""

@@ -83,7 +83,8 @@ def plan(project: Project) -> Planned:
 def _probe(project: Project, lesson: Lesson[E], steps: StepSchedule[E]) -> list[float]:
     """Tokens per second of single optimiser steps as training will run them, weights unchanged."""
     parameters = list(trainable(lesson.model).values())
-    batches = [batch for step in steps.steps for batch in step]
+    batches = [batch for step in steps.steps for batch in step][:PROBE_BATCHES]
+    lesson.start([row for batch in batches for row in batch])
     speeds = []
     for number in range(PROBE_BATCHES):
         batch = batches[number % len(batches)]

@@ -119,6 +119,7 @@ def _set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tup
     lesson = open_lesson(project, base, dataset)
     rows, model = lesson.rows, lesson.model
     schedule = Schedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length), ranks.size)
+    lesson.start([*rows, *lesson.validation])
     weights = MasterWeights(trainable(model))
     trained, all_weights = (
         sum(parameter.numel() for parameter in parameters)
@@ -176,15 +177,21 @@ def _tell(project: Project, schedule: Schedule[Any], state: TrainingState) -> No
     if state.rollbacks:
         detail += f", went back to earlier weights {state.rollbacks} times"
     if state.validation_curve:
-        detail += f", validation loss {state.validation_curve[-1]['loss']:.3f}"
+        detail += f", validation {shown_figures(state.validation_curve[-1])}"
     project.reporter.progress("training", total if state.stopped_early else state.step, total, detail)
+
+
+def shown_figures(figures: Mapping[str, float]) -> str:
+    """Figures of a validation for people: `loss 1.234, accuracy 0.567`."""
+    return ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "step")
 
 
 def _figures(training: Training[Any], state: TrainingState, seconds: float) -> dict[str, object]:
     """What `train --json` prints, beside the run. `train_loss` is the mean over the last epoch."""
     last_epoch = [point["loss"] for point in state.train_curve[-training.schedule.steps_per_epoch :]]
     kept_best = training.settings.load_best_model_at_end
-    last = state.validation_curve[-1]["loss"] if state.validation_curve else None
+    kept_step = state.best_step if kept_best else state.step
+    kept = next((point for point in state.validation_curve if point["step"] == kept_step), None)
     state_of_path, _, reason = training.objective.fast_path.partition(": ")
     return {
         "rows": len({row.id for step in training.schedule.steps for batch in step for row in batch}),
@@ -196,8 +203,9 @@ def _figures(training: Training[Any], state: TrainingState, seconds: float) -> d
         "fast_path": state_of_path,
         "fast_path_reason": reason or None,
         "train_loss": statistics.fmean(last_epoch) if last_epoch else None,
-        "validation_loss": state.best_loss if kept_best else last,
-        "kept_step": state.best_step if kept_best else state.step,
+        "validation_loss": kept["loss"] if kept else None,
+        "validation": {name: value for name, value in kept.items() if name != "step"} if kept else None,
+        "kept_step": kept_step,
         "stopped_early": state.stopped_early,
         "skipped_steps": state.skipped_steps,
         "spiked_steps": state.spiked_steps,

@@ -5,25 +5,39 @@ from luthier.training.health import Finding, Guess, check_health, fingerprints, 
 from luthier.training.loop import Training, fit
 from luthier.training.master import MasterWeights
 from luthier.training.objective import CausalObjective, LabelObjective, Objective
+from luthier.training.preference import (
+    AnswerPair,
+    DpoObjective,
+    KtoObjective,
+    OrpoObjective,
+    RatedAnswer,
+    log_likelihoods,
+)
 from luthier.training.ranks import Ranks
 from luthier.training.schedule import Schedule, pack_capacity
 from luthier.training.state import TrainingState
 
 __all__ = [
+    "AnswerPair",
     "CausalObjective",
     "Checkpoint",
+    "DpoObjective",
     "Finding",
     "Guess",
+    "KtoObjective",
     "LabelObjective",
     "MasterWeights",
     "Objective",
+    "OrpoObjective",
     "Ranks",
+    "RatedAnswer",
     "Schedule",
     "Training",
     "TrainingState",
     "check_health",
     "fingerprints",
     "fit",
+    "log_likelihoods",
     "overall",
     "pack_capacity",
 ]

@@ -57,6 +57,13 @@ def test_replies_are_compared_with_those_of_people():
     assert 40 < found["reply_chrf"].value < 50
 
 
+def test_replies_to_answers_without_facts_do_not_count_among_the_facts():
+    asked = [ReplyTask("a", "What?", text) for text in ("It costs €6.50 today.", *["That I do not know."] * 5)]
+    replies = [score_reply(task, Completion("It costs €6.50 today.", "stop", 1, 1)) for task in asked]
+    assert measure(Measured("run-1", replies=replies), {})["reply_facts"].value == 1.0
+    assert "reply_facts" not in measure(Measured("run-1", replies=replies[1:]), {})
+
+
 def test_skills_are_apart():
     skills = [
         SkillScore("JSON", "a", "", True),

@@ -1,6 +1,7 @@
 """What is trained on is what generation sees, and the loss covers what the assistant says and nothing else."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -216,6 +217,26 @@ def test_refuses_a_token_across_the_start_of_an_answer(tiny_tokenizer: Any) -> N
 
     with pytest.raises(TemplateError, match="does not follow"):
         ChatTemplate(tiny_tokenizer).encode(row(ASK, ANSWER))
+
+
+def test_turns_before_the_first_target_are_no_targets(tiny_template: ChatTemplate) -> None:
+    whole = row(ASK, ANSWER, ASK, ANSWER)
+    last = tiny_template.encode(whole, first_target=3)
+    both = tiny_template.encode(whole)
+    assert last.input_ids == both.input_ids
+    assert (last.target_tokens, both.target_tokens) == (both.target_tokens / 2, 2 * last.target_tokens)
+    assert not any(last.targets[: len(tiny_template.prompt_ids((ASK, ANSWER, ASK)))])
+
+
+def test_a_pair_is_as_long_as_its_longer_conversation(tiny_template: ChatTemplate) -> None:
+    longer: Message = {"role": "assistant", "content": f"{ANSWER['content']} And so on."}
+    for chosen, rejected in ((ANSWER, longer), (longer, ANSWER)):
+        pair = replace(row(ASK, chosen), rejected=(rejected,))
+        count = len(tiny_template.encode(row(ASK, longer)))
+        assert tiny_template.tokens_over(pair, count) is None
+        assert tiny_template.tokens_over(pair, count - 1) == count
+    with pytest.raises(TemplateError, match="control token"):
+        tiny_template.tokens_over(replace(row(ASK, ANSWER), rejected=({**ANSWER, "content": "<|im_end|>"},)), 100)
 
 
 def test_text_rows_are_all_target_and_end(tiny_tokenizer: Any, tiny_template: ChatTemplate) -> None:

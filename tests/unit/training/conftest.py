@@ -1,7 +1,10 @@
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 
 from luthier.core.recipe import AdapterSection, TrainingSection
 from luthier.core.rows import TokenRow
@@ -36,17 +39,43 @@ def rows(random_rows) -> list[TokenRow]:
 
 @pytest.fixture
 def new_training(tiny_base: BaseFiles, rows: list[TokenRow]) -> Callable[..., Training]:
-    """`new_training(validation_rows=(), adapter={}, dtype=torch.float32, **settings)`, from the same weights always.
+    """`new_training(validation_rows=(), adapter={}, dtype=torch.float32, learn=None, **settings)`, from the same
+    weights always. `learn`, called with a RowsLoss, gives other examples than `rows` and their objective.
 
     Five optimiser steps an epoch, unless settings say otherwise.
     """
 
-    def new(validation_rows=(), adapter=(), dtype=torch.float32, **settings) -> Training:
+    def new(validation_rows=(), adapter=(), dtype=torch.float32, learn=None, **settings) -> Training:
         section = TrainingSection(**SETTINGS | settings)
         method = dict(adapter) if "method" in adapter else {"r": 4, "lora_alpha": 8, **dict(adapter)}
         model = prepare(load_model(tiny_base, "float32"), AdapterSection(**method), section.seed).to(dtype)
-        schedule, weights = Schedule.of(rows, section, CAPACITY), MasterWeights(trainable(model))
+        loss = RowsLoss(model)
+        examples, objective = learn(loss) if learn else (rows, CausalObjective(loss))
+        schedule, weights = Schedule.of(examples, section, CAPACITY), MasterWeights(trainable(model))
         ratios = learning_rate_ratios(weights.parameters, section.loraplus_lr_ratio)
-        return Training(CausalObjective(RowsLoss(model)), weights, schedule, tuple(validation_rows), section, ratios)
+        return Training(objective, weights, schedule, tuple(validation_rows), section, ratios)
 
     return new
+
+
+@pytest.fixture
+def plain() -> Callable[[Training], Any]:
+    """`plain(training)`: its model as transformers and PEFT have it, with their own forward in every layer.
+
+    transformers takes norms, losses and eager attention in fp32 in any case; here are torch's forms of them.
+    """
+
+    def made_plain(training: Training) -> Any:
+        model = training.objective._loss._model
+        for module in model.modules():
+            module.__dict__.pop("forward", None)
+            if type(module).__name__ == "LlamaRMSNorm":
+                module.forward = partial(_rms_norm, module)
+        model.set_attn_implementation("sdpa")
+        return model
+
+    return made_plain
+
+
+def _rms_norm(module, x):
+    return F.rms_norm(x, module.weight.shape, module.weight, module.variance_epsilon)

@@ -1,6 +1,5 @@
 import dataclasses
 import math
-from functools import partial
 
 import pytest
 import torch
@@ -119,13 +118,13 @@ def test_gradients_of_each_layer_are_noted_before_each_validation(new_training, 
     ],
     ids=str,
 )
-def test_loss_gradients_and_weights_equal_a_plain_loop(new_training, checkpoint, settings):
+def test_loss_gradients_and_weights_equal_a_plain_loop(new_training, plain, checkpoint, settings):
     """transformers and PEFT alone: padded rows under an attention mask, whole logits, AdamW, clipping."""
-    ours, plain = (new_training(**settings, dtype=torch.float64) for _ in range(2))
+    ours, other = (new_training(**settings, dtype=torch.float64) for _ in range(2))
     assert ours.objective.fast_path == "on"
     seen = []
     state = _train(ours, checkpoint, lambda _: seen.append((_gradients(ours), _weights(ours))))
-    expected = _plain_loop(plain)
+    expected = _plain_loop(other, plain(other))
     assert len(expected) == len(seen) >= 4
     for point, (gradients, weights), (loss, plain_gradients, plain_weights) in zip(
         state.train_curve, seen, expected, strict=True
@@ -140,17 +139,9 @@ def _gradients(training):
     return {name: parameter.grad.clone() for name, parameter in training.parameters.items()}
 
 
-def _plain_loop(training):
-    """(loss, gradients, weights) of each step, of a model whose layers have PEFT's own forward again.
-
-    transformers takes norms, losses and eager attention in fp32 in any case; here are torch's forms of them.
-    """
-    model, settings = training.objective._loss._model, training.settings
-    for module in model.modules():
-        module.__dict__.pop("forward", None)
-        if type(module).__name__ == "LlamaRMSNorm":
-            module.forward = partial(_rms_norm, module)
-    model.set_attn_implementation("sdpa")
+def _plain_loop(training, model):
+    """(loss, gradients, weights) of each step."""
+    settings = training.settings
     parameters = list(training.parameters.values())
     faster = [parameter for name, parameter in training.parameters.items() if "lora_B" in name]
     others = [parameter for name, parameter in training.parameters.items() if "lora_B" not in name]
@@ -174,10 +165,6 @@ def _plain_loop(training):
         optimizer.step()
         found.append((total, _gradients(training), _weights(training)))
     return found
-
-
-def _rms_norm(module, x):
-    return F.rms_norm(x, module.weight.shape, module.weight, module.variance_epsilon)
 
 
 def _padded(rows):
