@@ -13,22 +13,16 @@ from luthier.serving.api_error import ApiError
 
 NEUTRAL_PARAMETERS: Mapping[str, tuple[object, ...]] = MappingProxyType(
     {
-        "frequency_penalty": (0,),
         "function_call": ("none", "auto"),
         "functions": ([],),
-        "logit_bias": ({},),
-        "logprobs": (False,),
         "modalities": (["text"],),
-        "n": (1,),
         "parallel_tool_calls": (True, False),
         "prediction": (),
-        "presence_penalty": (0,),
         "response_format": ({"type": "text"},),
         "service_tier": ("auto", "default"),
         "store": (False,),
         "tool_choice": ("none", "auto"),
         "tools": ([],),
-        "top_logprobs": (0,),
     }
 )
 """Parameters of the OpenAI API that are not supported, and the values with which they ask for nothing."""
@@ -56,6 +50,10 @@ def _same(value: object, other: object) -> bool:
     return isinstance(value, bool) == isinstance(other, bool) and value == other
 
 
+MOST_CHOICES = 8
+MOST_LOGPROBS = 20
+
+
 class RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -80,6 +78,13 @@ Stop = Annotated[
     list[Annotated[str, Field(min_length=1)]],
     Field(max_length=4),
     BeforeValidator(_as_list, json_schema_input_type=str | list[str]),
+]
+
+
+Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
+Bias = dict[
+    Annotated[str, Field(pattern=r"^\d{1,9}$", description="a token's id")],
+    Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)],
 ]
 
 
@@ -125,6 +130,12 @@ class ChatRequest(RequestModel):
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 1.0
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     stop: Stop = []
+    presence_penalty: Penalty = 0.0
+    frequency_penalty: Penalty = 0.0
+    logit_bias: Bias = {}
+    logprobs: bool = False
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_LOGPROBS)] = 0
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
     stream: bool = False
     stream_options: StreamOptions | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
@@ -164,6 +175,13 @@ def generation_request(
             param="stream_options",
             code="invalid_value",
         )
+    if request.top_logprobs and not request.logprobs:
+        raise ApiError(
+            HTTPStatus.BAD_REQUEST,
+            "top_logprobs is only allowed with logprobs: true",
+            param="top_logprobs",
+            code="invalid_value",
+        )
     return GenerationRequest(
         model=generator_model,
         messages=conversation(request, system),
@@ -172,6 +190,11 @@ def generation_request(
         top_p=request.top_p,
         seed=request.seed,
         stop=tuple(request.stop),
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+        logit_bias={int(token): bias for token, bias in request.logit_bias.items()},
+        logprobs=request.top_logprobs if request.logprobs else None,
+        n=request.n,
     )
 
 

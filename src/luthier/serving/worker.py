@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a request. Times in seconds since it was asked."""
+    """What became of a request. Times in seconds since it was asked. Of several answers this is the first, and the
+    tokens of all."""
 
     status: int
     answer: str = ""
@@ -46,6 +47,7 @@ class Job:
         self._deliveries: asyncio.Queue[GenerationEvent | ApiError] = asyncio.Queue()
         self._asked = time.monotonic()
         self._text: list[str] = []
+        self._finished: dict[int, GenerationEvent] = {}
         self._first_token_seconds: float | None = None
         self._ending = threading.Lock()
         self._ended = False
@@ -55,42 +57,47 @@ class Job:
         return self._ended
 
     async def events(self) -> AsyncIterator[GenerationEvent]:
-        """Pieces of the answer, the last with its finish reason. Raises ApiError if it fails or is cancelled."""
-        while True:
+        """Pieces of the answers, the last of each with its finish reason. Raises ApiError if the request fails or is
+        cancelled."""
+        going = self.request.n
+        while going:
             delivery = await self._deliveries.get()
             if isinstance(delivery, ApiError):
                 raise delivery
+            going -= delivery.is_last
             yield delivery
-            if delivery.finish_reason is not None:
-                return
 
     def take(self, event: GenerationEvent) -> None:
         """Note one event of the generator and hand it on."""
         if event.text:
-            self._text.append(event.text)
+            if event.choice == 0:
+                self._text.append(event.text)
             if self._first_token_seconds is None:
                 self._first_token_seconds = self._elapsed()
-        if event.finish_reason is None:
+        if event.is_last:
+            self._finished[event.choice] = event
+        if len(self._finished) < self.request.n:
             self._deliver(event)
         else:
-            self._end(HTTPStatus.OK, event, event)
+            self._end(HTTPStatus.OK, event)
 
     def fail(self, error: ApiError) -> None:
         """End the request with an error, at once, unless it has ended already."""
         self._end(error.status_code, error)
 
-    def _end(self, status: int, delivery: GenerationEvent | ApiError, last: GenerationEvent | None = None) -> None:
+    def _end(self, status: int, delivery: GenerationEvent | ApiError) -> None:
         with self._ending:
             if self._ended:
                 return
             self._ended = True
+        first = self._finished.get(0)
         self._on_end(
             Outcome(
                 status=int(status),
                 answer="".join(self._text),
-                finish_reason=last.finish_reason if last else None,
-                prompt_tokens=last.prompt_tokens if last else 0,
-                completion_tokens=last.completion_tokens if last else 0,
+                finish_reason=first.finish_reason if first else None,
+                prompt_tokens=first.prompt_tokens if first else 0,
+                completion_tokens=sum(event.completion_tokens for event in self._finished.values()),
                 first_token_seconds=self._first_token_seconds,
                 seconds=self._elapsed(),
             )

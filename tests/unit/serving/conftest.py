@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from luthier.core.errors import GenerationError, RegistryError, RequestError, TemplateError
-from luthier.core.generation import GenerationEvent, GenerationRequest
+from luthier.core.generation import GenerationEvent, GenerationRequest, TokenLogprob
 from luthier.core.requests import FeedbackRecord, RequestRecord
 from luthier.serving import Limits, ServedModel, create_app
 
@@ -62,6 +62,13 @@ class FakeGenerator:
             case "wait":
                 self.go_on.wait(20)
                 yield GenerationEvent(0, "waited", "stop", 5, 1)
+            case "two answers":
+                yield GenerationEvent(
+                    0, "Yes", logprobs=(TokenLogprob("Yes", -0.5, (("Yes", -0.5), ("\ufffd", -1.5))),)
+                )
+                yield GenerationEvent(0, "No", choice=1)
+                yield GenerationEvent(0, "", "length", 5, 7, choice=1)
+                yield GenerationEvent(0, ".", "stop", 5, 2, logprobs=(TokenLogprob(".", -0.25),))
             case "go on":
                 while not self.go_on.wait(0.01):
                     yield GenerationEvent(0, "more ")

@@ -34,6 +34,18 @@ def test_everything_supported_reaches_the_generator():
     assert request.messages == ({"role": "user", "content": "hello"},)
     assert (request.max_new_tokens, request.temperature, request.top_p, request.seed) == (9, 0.5, 0.9, 3)
     assert request.stop == ("a", "b")
+    request = asked(presence_penalty=-1.5, frequency_penalty=2, logit_bias={"50": -100, "7": 0.5}, n=3)
+    assert (request.presence_penalty, request.frequency_penalty, request.n) == (-1.5, 2.0, 3)
+    assert request.logit_bias == {50: -100.0, 7: 0.5}
+
+
+def test_logprobs_are_off_or_of_the_token_alone_or_of_the_likeliest_too():
+    assert asked(logprobs=False).logprobs is None
+    assert asked(logprobs=True).logprobs == 0
+    assert asked(logprobs=True, top_logprobs=3).logprobs == 3
+    with pytest.raises(ApiError, match="logprobs: true") as caught:
+        asked(top_logprobs=3)
+    assert caught.value.body.error.param == "top_logprobs"
 
 
 def test_defaults_are_greedy_and_up_to_the_limit():
@@ -97,17 +109,9 @@ def test_values_that_ask_for_nothing_are_accepted(name, value):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("frequency_penalty", 0.5),
-        ("logit_bias", {"50": 1}),
-        ("logprobs", True),
-        ("n", 2),
-        ("n", True),
-        ("presence_penalty", -1),
-        ("presence_penalty", False),
         ("response_format", {"type": "json_object"}),
         ("tools", [{"type": "function", "function": {"name": "f"}}]),
         ("tool_choice", "required"),
-        ("top_logprobs", 3),
         ("store", True),
         ("prediction", {"type": "content", "content": "x"}),
         ("max_token", 5),
@@ -133,6 +137,17 @@ def test_what_is_not_supported_is_refused_by_name(name, value):
         ("max_tokens", True),
         ("stop", ["a", "b", "c", "d", "e"]),
         ("stop", [""]),
+        ("frequency_penalty", 2.5),
+        ("presence_penalty", -2.5),
+        ("presence_penalty", False),
+        ("logit_bias", {"50": 101}),
+        ("logit_bias", {"fifty": 1}),
+        ("logit_bias", {"-1": 1}),
+        ("logprobs", 1),
+        ("top_logprobs", 21),
+        ("n", 0),
+        ("n", 9),
+        ("n", True),
         ("stream", "yes"),
         ("model", ""),
         ("messages", []),
@@ -147,6 +162,7 @@ def test_values_out_of_range_are_refused(name, value):
 
 def test_null_means_not_given():
     names = ("max_tokens", "temperature", "top_p", "seed", "stop", "stream", "stream_options", "user", "metadata")
+    names += ("presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "n")
     assert parse(**dict.fromkeys(names)) == parse()
     assert refused(messages=None) == [(("messages",), "missing")]
 

@@ -47,6 +47,15 @@ def test_the_clients_own_stream_reader_puts_the_answer_together(official):
     assert final.choices[0].message.content == "You said: hello"
 
 
+def test_several_answers_with_logprobs(official):
+    asked = [{"role": "user", "content": "two answers"}]
+    settings = {"n": 2, "logprobs": True, "top_logprobs": 2, "logit_bias": {"50": -1}, "presence_penalty": 0.5}
+    first, second = official.chat.completions.create(model="support-bot", messages=asked, **settings).choices
+    assert (first.message.content, second.message.content) == ("Yes.", "No")
+    assert [token.logprob for token in first.logprobs.content] == [-0.5, -0.25]
+    assert first.logprobs.content[0].top_logprobs[0].token == "Yes"
+
+
 def test_an_answer_goes_back_into_the_conversation(official, generator):
     answer = official.chat.completions.create(model="support-bot", messages=HELLO).choices[0].message
     again = official.chat.completions.create(model="run-7", messages=[*HELLO, answer.model_dump(), *HELLO])
@@ -64,8 +73,8 @@ def test_errors_become_the_clients_own(official):
         official.chat.completions.create(model="gpt-4o", messages=HELLO)
     assert unknown.value.code == "model_not_found"
     with pytest.raises(openai.BadRequestError) as unsupported:
-        official.chat.completions.create(model="support-bot", messages=HELLO, n=2)
-    assert unsupported.value.param == "n"
+        official.chat.completions.create(model="support-bot", messages=HELLO, store=True)
+    assert unsupported.value.param == "store"
     with pytest.raises(openai.InternalServerError):
         official.chat.completions.create(model="support-bot", messages=[{"role": "user", "content": "fail"}])
 

@@ -68,6 +68,42 @@ def test_a_streamed_answer(client):
     assert [choice["finish_reason"] for choice in choices] == [None, None, None, None, "stop"]
 
 
+YES = {"token": "Yes", "logprob": -0.5, "bytes": [89, 101, 115]}
+YES_OR_HALF = [YES | {"top_logprobs": [YES, {"token": "\ufffd", "logprob": -1.5, "bytes": None}]}]
+STOP = [{"token": ".", "logprob": -0.25, "bytes": [46], "top_logprobs": []}]
+
+
+def test_several_answers_with_logprobs(client, sink):
+    body = ask(client, "two answers", n=2, logprobs=True, top_logprobs=2).json()
+    first, second = body["choices"]
+    assert (first["index"], first["message"]["content"], first["finish_reason"]) == (0, "Yes.", "stop")
+    assert first["logprobs"] == {"content": YES_OR_HALF + STOP, "refusal": None}
+    assert (second["index"], second["message"]["content"], second["finish_reason"]) == (1, "No", "length")
+    assert second["logprobs"] is None
+    assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": 9, "total_tokens": 14}
+    [record] = sink.wait_for(1)
+    assert (record.answer, record.finish_reason, record.completion_tokens) == ("Yes.", "stop", 9)
+
+
+def test_several_answers_as_a_stream(client):
+    settings = {"n": 2, "logprobs": True, "stream": True, "stream_options": {"include_usage": True}}
+    *chunks, usage, done = events(ask(client, "two answers", **settings))
+    assert done == "[DONE]"
+    assert usage["usage"]["completion_tokens"] == 9
+    choices = [chunk["choices"][0] for chunk in chunks]
+    assert [(each["index"], each["delta"].get("content"), each["finish_reason"]) for each in choices] == [
+        (0, "", None),
+        (0, "Yes", None),
+        (1, "", None),
+        (1, "No", None),
+        (1, None, "length"),
+        (0, ".", None),
+        (0, None, "stop"),
+    ]
+    assert choices[1]["logprobs"]["content"] == YES_OR_HALF
+    assert choices[3]["logprobs"] is None
+
+
 def test_usage_comes_last_in_a_stream_with_no_choices(client):
     *chunks, last, done = events(ask(client, stream=True, stream_options={"include_usage": True}))
     assert done == "[DONE]"
@@ -194,8 +230,8 @@ def test_a_model_promoted_meanwhile_is_seen_at_once(client, catalogue):
     [
         ({"messages": HELLO}, "model", "missing_required_parameter"),
         ({"model": "run-7"}, "messages", "missing_required_parameter"),
-        ({"model": "run-7", "messages": HELLO, "n": 2}, "n", "unsupported_parameter"),
-        ({"model": "run-7", "messages": HELLO, "logprobs": True}, "logprobs", "unsupported_parameter"),
+        ({"model": "run-7", "messages": HELLO, "tools": [{}]}, "tools", "unsupported_parameter"),
+        ({"model": "run-7", "messages": HELLO, "n": 9}, "n", "invalid_value"),
         ({"model": "run-7", "messages": HELLO, "top_k": 5}, "top_k", "unsupported_parameter"),
         ({"model": "run-7", "messages": HELLO, "\ud800": 5}, None, None),
         ({"model": "run-7", "messages": HELLO, "temperature": 3}, "temperature", "invalid_value"),
