@@ -153,6 +153,19 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "path": "folder of the report and all answers",
         "seconds": "wall time",
     },
+    "compose": {
+        "run": "id",
+        "path": "its folder",
+        "of": "the runs whose adapters it is made of",
+        "weights": "of each of them",
+        "density": "of TIES, or null",
+    },
+    "export": {
+        "run": "what was exported",
+        "path": "the new folder",
+        "dtype": "precision of its weights",
+        "difference": "between the logits of the run and of the written model, relative to their norm",
+    },
     "release promote": {
         "release": "id",
         "alias": "the name that is served",

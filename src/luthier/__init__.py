@@ -19,9 +19,11 @@ from luthier.core.errors import GateRefused, LuthierError
 if TYPE_CHECKING:
     from luthier.pipeline.chat import open_chat
     from luthier.pipeline.check import check
+    from luthier.pipeline.compose import compose
     from luthier.pipeline.datasets import dataset_stats, diff, dropped_records, export_dataset, leakage, show_rows
     from luthier.pipeline.demo import demo
     from luthier.pipeline.evaluate import evaluate
+    from luthier.pipeline.export import export
     from luthier.pipeline.init import init, init_from
     from luthier.pipeline.monitor import monitor
     from luthier.pipeline.plan import plan
@@ -39,11 +41,13 @@ __all__ = [
     "LuthierError",
     "background_server",
     "check",
+    "compose",
     "dataset_stats",
     "demo",
     "diff",
     "dropped_records",
     "evaluate",
+    "export",
     "export_dataset",
     "extend_vocabulary",
     "init",
@@ -71,11 +75,13 @@ __all__ = [
 _HOMES = {
     "background_server": "serve",
     "check": "check",
+    "compose": "compose",
     "dataset_stats": "datasets",
     "demo": "demo",
     "diff": "datasets",
     "dropped_records": "datasets",
     "evaluate": "evaluate",
+    "export": "export",
     "export_dataset": "datasets",
     "extend_vocabulary": "tokenizer",
     "init": "init",

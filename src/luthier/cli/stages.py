@@ -1,4 +1,4 @@
-"""Commands that make artefacts: prepare, check, plan, train, evaluate."""
+"""Commands that make artefacts: prepare, check, plan, train, evaluate, compose."""
 
 from typing import Annotated
 
@@ -111,3 +111,24 @@ def evaluate(
 
 def _loss(value: float | None) -> str:
     return "none" if value is None else f"{value:.3f}"
+
+
+def compose(
+    runs: Annotated[list[str], typer.Argument(help="Two runs or more, over one base model.")],
+    weight: Annotated[
+        list[float] | None, typer.Option(help="Of each run, in their order; equal shares if none is given.")
+    ] = None,
+    ties: Annotated[
+        float | None, typer.Option(help="Combine by TIES, keeping so large a share of each adapter, such as 0.5.")
+    ] = None,
+    recipe: Recipe = None,
+    override: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make one run of the adapters of several: their weighted sum, or TIES."""
+    with open_here(recipe, override) as project:
+        made = luthier.compose(project, runs, weight or (), ties)
+    if as_json:
+        print_json(made.to_json())
+    else:
+        print(f"{made.run} is made of {', '.join(made.of)}. Next: luthier evaluate {made.run}")

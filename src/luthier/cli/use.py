@@ -1,5 +1,6 @@
-"""Commands that use models: chat, serve, monitor."""
+"""Commands that use models: chat, export, serve, monitor."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,6 +37,22 @@ def talk(session: "ChatSession") -> None:
         for piece in session.ask(question):
             print(piece, end="", flush=True)
         print()
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the model.")],
+    run: Annotated[str | None, typer.Option(help="A run or the released name; the latest run if none.")] = None,
+    recipe: Recipe = None,
+    override: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a run as a model of its own, its adapter merged into the weights."""
+    with open_here(recipe, override) as project:
+        made = luthier.export(project, folder, run)
+    if as_json:
+        print_json(made.to_json())
+    else:
+        print(f"{made.run} is now a model in {made.path}, in {made.dtype}; its logits differ by {made.difference:.1e}")
 
 
 def serve(recipe: Recipe = None, override: Overrides = None) -> None:

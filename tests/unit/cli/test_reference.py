@@ -39,6 +39,8 @@ def test_the_commands_are_those_of_the_life_cycle():
             "plan",
             "train",
             "evaluate",
+            "compose",
+            "export",
         ),
         *("chat", "serve", "release promote", "monitor"),
         *("tokenizer train", "tokenizer report", "tokenizer extend"),
