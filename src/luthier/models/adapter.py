@@ -127,6 +127,15 @@ def _relative_to_base(model: Any, weights: Mapping[str, torch.Tensor]) -> dict[s
     return {name: composed(name, weight) for name, weight in weights.items()}
 
 
+def refuse_unloadable(model: Any, folder: Path) -> None:
+    """Raise ModelError unless PEFT can load this adapter beside the one that the model has."""
+    name = "as saved"
+    found = model.load_adapter(str(folder), name, is_trainable=False)
+    model.delete_adapter(name)
+    if strange := [*found.missing_keys, *found.unexpected_keys]:
+        raise ModelError(f"what was saved does not fit the model again, the first: {strange[0]}", where=str(folder))
+
+
 def load_adapter(model: PreTrainedModel, folder: Path) -> Any:
     """The model with the adapter that `save_adapter` wrote, frozen. Raises ModelError when it does not fit."""
     refuse_unsafe_adapter(folder)

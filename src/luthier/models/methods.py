@@ -7,14 +7,23 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft import PeftConfig
 from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from luthier.core.errors import ModelError, WorkspaceError
 from luthier.core.recipe import AdapterSection, Dtype
-from luthier.models.adapter import attach_adapter, load_adapter, save_adapter
+from luthier.models.adapter import (
+    ADAPTER_NAME,
+    attach_adapter,
+    load_adapter,
+    refuse_unloadable,
+    save_adapter,
+    trainable,
+)
 from luthier.models.loading import load_model
 from luthier.models.sources import BaseFiles
 
@@ -54,6 +63,29 @@ def save_trained(model: Any, folder: Path, base_name: str, tokenizer: PreTrained
         tokenizer.save_pretrained(folder / MODEL)
     except (OSError, SafetensorError) as error:
         raise WorkspaceError(f"cannot write: {error}", where=str(folder / MODEL)) from error
+
+
+def refuse_lossy(model: Any, folder: Path) -> None:
+    """Raise ModelError unless what `save_trained` has just written of this model holds every weight that trains as it
+    is, and PEFT finds each where it looks for it."""
+    found = trained_folder(folder)
+    saved: dict[str, torch.Tensor] = {}
+    for path in sorted(found.glob("*.safetensors")):
+        saved |= load_file(path)
+    for name, parameter in trainable(model).items():
+        written = saved.get(_name_in_file(name))
+        if written is None:
+            raise ModelError(f"a weight that trains was not saved: {name}", where=str(found))
+        # Of PiSSA's matrices the file has twice the rank.
+        if not torch.equal(written[tuple(slice(0, size) for size in parameter.shape)], parameter):
+            raise ModelError(f"a weight was saved with other values: {name}", where=str(found))
+    if found.name == ADAPTER and shares_base(folder):
+        refuse_unloadable(model, found)
+
+
+def _name_in_file(name: str) -> str:
+    """PEFT leaves out of the names of weights what the adapter is called, and that a module was copied for it."""
+    return name.replace(f".{ADAPTER_NAME}", "").replace(".modules_to_save", "")
 
 
 def load_trained(

@@ -18,7 +18,7 @@ from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id, file_digest
 from luthier.core.progress import Silent
 from luthier.models.adapter import learning_rate_ratios, trainable
-from luthier.models.methods import save_trained
+from luthier.models.methods import refuse_lossy, save_trained
 from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.objectives import open_lesson, training_dataset
 from luthier.pipeline.project import Project
@@ -84,6 +84,7 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
         project.reporter.say(f"going on from step {checkpoint.done_steps()} of {len(training.schedule.steps)}")
     elif ranks.is_first:
         _begin(project, partial, inputs)
+        _save(model, partial, base)
     ranks.wait()
     try:
         state = fit(training, checkpoint, resume, lambda state: _tell(project, training.schedule, state))
@@ -159,6 +160,13 @@ def _begin(project: Project, partial: Path, inputs: Mapping[str, object]) -> Non
     write_text(partial / INPUTS, json.dumps(inputs, indent=1))
 
 
+def _save(model: Any, partial: Path, base: Base) -> None:
+    """Write what trains, and make sure that it can be read again: before hours are spent, and at their end."""
+    shutil.rmtree(partial / TRAINED, ignore_errors=True)
+    save_trained(model, partial / TRAINED, base.files.name, base.tokenizer)
+    refuse_lossy(model, partial / TRAINED)
+
+
 def _why_not(runs: Path, inputs: Mapping[str, object]) -> str:
     """How the training that was interrupted last differs from this one."""
     interrupted = [folder for folder in runs.glob("*.partial") if Checkpoint(folder).path.is_file()]
@@ -225,8 +233,7 @@ def _finish(
 ) -> Trained:
     """Write the run's folder, register it, and remove the folder of the training in progress."""
     base, dataset = parents
-    shutil.rmtree(partial / TRAINED, ignore_errors=True)
-    save_trained(model, partial / TRAINED, base.files.name, base.tokenizer)
+    _save(model, partial, base)
     inputs = json.loads((partial / INPUTS).read_text(encoding="utf-8"))
     run = content_id("run", [inputs, file_digest(sorted((partial / TRAINED).rglob("*.safetensors")))])
     target = project.workspace.folder("run", run)

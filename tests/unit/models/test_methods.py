@@ -1,5 +1,6 @@
 """Every method trains what it says, and what it saves is loaded by PEFT or transformers alone, with equal logits."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from luthier.core.errors import ModelError, WorkspaceError
 from luthier.core.recipe import AdapterSection
 from luthier.models.adapter import trainable
-from luthier.models.methods import load_trained, prepare, save_trained, shares_base
+from luthier.models.methods import load_trained, prepare, refuse_lossy, save_trained, shares_base
 
 MakeModel = Callable[[str], Any]
 METHODS = {
@@ -51,6 +53,8 @@ def test_what_was_saved_is_loaded_by_us_and_by_others(
     assert float((expected - before).abs().max()) > 0.001
 
     save_trained(model, tmp_path, "tiny", tiny_tokenizer)
+    refuse_lossy(model, tmp_path)
+    assert torch.equal(logits(model), expected)
 
     loaded = load_trained(tmp_path, lambda: make_model("Qwen2"), "float32")
     assert torch.equal(logits(loaded), expected)
@@ -155,3 +159,37 @@ def test_a_full_disk_is_a_plain_error(
 
     with file_size_limit(5_000), pytest.raises(WorkspaceError, match="cannot write"):
         save_trained(model, tmp_path, "tiny", tiny_tokenizer)
+
+
+@pytest.mark.parametrize("method", [*METHODS, "pissa"])
+@pytest.mark.parametrize("change", ["lost", "another", "renamed"])
+def test_what_is_lost_in_saving_is_found(
+    method: str, change: str, make_model: MakeModel, tiny_tokenizer: Any, tmp_path: Path
+) -> None:
+    settings = METHODS.get(method) or AdapterSection(r=4, init_lora_weights="pissa")
+    model = tuned(make_model("Qwen2"), settings)
+    save_trained(model, tmp_path, "tiny", tiny_tokenizer)
+    refuse_lossy(model, tmp_path)
+    [path] = tmp_path.rglob("*.safetensors")
+    tensors = load_file(path)
+    name = next(name for name in tensors if "layers.1." in name and ("lora_" in name or "lora" not in method))
+    tensor = tensors.pop(name)
+    if change != "lost":
+        tensors[name if change == "another" else f"{name}s"] = tensor + 1e-3
+    save_file(tensors, path, metadata={"format": "pt"})
+
+    with pytest.raises(
+        ModelError, match="other values" if change == "another" else "a weight that trains was not saved"
+    ):
+        refuse_lossy(model, tmp_path)
+
+
+def test_what_peft_does_not_find_again_is_refused(tiny_model: Any, tiny_tokenizer: Any, tmp_path: Path) -> None:
+    model = tuned(tiny_model, METHODS["lora"])
+    save_trained(model, tmp_path, "tiny", tiny_tokenizer)
+    config = tmp_path / "adapter" / "adapter_config.json"
+    content = json.loads(config.read_text())
+    config.write_text(json.dumps(content | {"target_modules": ["q_proj"]}))
+
+    with pytest.raises(ModelError, match="what was saved does not fit the model again"):
+        refuse_lossy(model, tmp_path)
