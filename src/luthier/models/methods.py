@@ -84,8 +84,10 @@ def refuse_lossy(model: Any, folder: Path) -> None:
 
 
 def _name_in_file(name: str) -> str:
-    """PEFT leaves out of the names of weights what the adapter is called, and that a module was copied for it."""
-    return name.replace(f".{ADAPTER_NAME}", "").replace(".modules_to_save", "")
+    """PEFT leaves out of the names of weights what the adapter is called, that a module was copied for it, and that
+    DoRA's magnitudes are the weight of a module."""
+    plain = name.replace(f".{ADAPTER_NAME}", "").replace(".modules_to_save", "")
+    return plain.replace(".lora_magnitude_vector.weight", ".lora_magnitude_vector")
 
 
 def load_trained(

@@ -19,6 +19,7 @@ from luthier.models.methods import load_trained, prepare, refuse_lossy, save_tra
 MakeModel = Callable[[str], Any]
 METHODS = {
     "lora": AdapterSection(r=4, lora_alpha=8),
+    "dora": AdapterSection(r=4, lora_alpha=8, use_dora=True),
     "lora with biases": AdapterSection(r=4, lora_alpha=8, bias="all"),
     "lora with its biases": AdapterSection(r=4, lora_alpha=8, target_modules="q_proj", bias="lora_only"),
     "ia3": AdapterSection(method="ia3"),
@@ -66,7 +67,7 @@ def test_what_was_saved_is_loaded_by_us_and_by_others(
     else:
         theirs = PeftModel.from_pretrained(make_model("Qwen2"), str(tmp_path / "adapter"))
     torch.testing.assert_close(logits(theirs), expected, rtol=0, atol=5e-6)
-    assert shares_base(tmp_path) == (method in ("lora", "ia3"))
+    assert shares_base(tmp_path) == (method in ("lora", "dora", "ia3"))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -178,9 +179,8 @@ def test_what_is_lost_in_saving_is_found(
         tensors[name if change == "another" else f"{name}s"] = tensor + 1e-3
     save_file(tensors, path, metadata={"format": "pt"})
 
-    with pytest.raises(
-        ModelError, match="other values" if change == "another" else "a weight that trains was not saved"
-    ):
+    message = "saved with other values" if change == "another" else "a weight that trains was not saved"
+    with pytest.raises(ModelError, match=message):
         refuse_lossy(model, tmp_path)
 
 
