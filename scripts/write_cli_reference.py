@@ -151,6 +151,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "slices": "parts: `by`, `name`, `metric`, `examples`, `candidate`, `reference`, `difference`",
         "forgetting": "`base`, `rise` of the loss on general text, `lost` skills; or null",
         "path": "folder of the report and all answers",
+        "page": "the report as one HTML page",
         "seconds": "wall time",
     },
     "compose": {

@@ -104,7 +104,8 @@ def evaluate(
         print_json(evaluated.to_json())
     else:
         print(evaluated.report())
-        print(f"Report and all answers lie in {evaluated.path}")
+        print(f"Page to read or pass on: {evaluated.page}")
+        print(f"All answers lie beside it in {evaluated.path}")
     if evaluated.verdict == "fail":
         raise typer.Exit(REFUSED)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib.resources import files
 
-from jinja2 import Environment, StrictUndefined
+from luthier.text.pages import fill_page
 
 SECTIONS = (
     ("counts", "Counts"),
@@ -19,6 +19,5 @@ SECTIONS = (
 
 def render_page(report: Mapping[str, object]) -> str:
     """HTML of a dataset's report, its values escaped. Raises jinja2.UndefinedError for a figure that is missing."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=False, lstrip_blocks=True)
     template = files("luthier.data").joinpath("report_page.html").read_text(encoding="utf-8")
-    return environment.from_string(template).render(report=report, sections=SECTIONS)
+    return fill_page(template, report=report, sections=SECTIONS)

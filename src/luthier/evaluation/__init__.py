@@ -1,7 +1,7 @@
 """Metrics with intervals, scores of answers, gates, and the report. Losses and answers are passed in."""
 
 from luthier.evaluation.assessment import Assessment, Context, Forgetting, assess
-from luthier.evaluation.diagnosis import Diagnosis, diagnose
+from luthier.evaluation.diagnosis import Curve, Diagnosis, diagnose
 from luthier.evaluation.facts import AnswerScore, score_answer, score_answers
 from luthier.evaluation.gates import MIN_PAIRED_EXAMPLES, GateResult, Leak, Verdict
 from luthier.evaluation.losses import loss_difference, loss_interval
@@ -9,7 +9,8 @@ from luthier.evaluation.measured import HeldOutRow, Measured
 from luthier.evaluation.metrics import METRICS, Metric
 from luthier.evaluation.questions import GoldenQuestion, read_questions
 from luthier.evaluation.replies import ReplyScore, ReplyTask, score_reply
-from luthier.evaluation.report import render_report
+from luthier.evaluation.report import difference_text, figure_text, forgetting_sentence, render_report
+from luthier.evaluation.report_page import render_page
 from luthier.evaluation.skills import SkillScore, SkillTask, general_texts, score_skills, skill_tasks
 from luthier.evaluation.slices import Slice
 from luthier.evaluation.statistics import Interval, mean_interval, paired_difference, share_interval
@@ -20,6 +21,7 @@ __all__ = [
     "AnswerScore",
     "Assessment",
     "Context",
+    "Curve",
     "Diagnosis",
     "Forgetting",
     "GateResult",
@@ -37,12 +39,16 @@ __all__ = [
     "Verdict",
     "assess",
     "diagnose",
+    "difference_text",
+    "figure_text",
+    "forgetting_sentence",
     "general_texts",
     "loss_difference",
     "loss_interval",
     "mean_interval",
     "paired_difference",
     "read_questions",
+    "render_page",
     "render_report",
     "score_answer",
     "score_answers",

@@ -9,7 +9,7 @@ from luthier.evaluation.metrics import METRIC_OF, METRICS, Metric, Unit
 from luthier.evaluation.slices import Slice
 from luthier.evaluation.statistics import Interval
 
-_VERDICTS: dict[Verdict, str] = {
+VERDICTS: dict[Verdict, str] = {
     "pass": "PASS: this run may be released.",
     "fail": "FAIL: this run must not be released.",
     "inconclusive": "INCONCLUSIVE: there is not enough evidence to release this run.",
@@ -26,7 +26,7 @@ def render_report(assessment: Assessment, examples: int = 3) -> str:
     """The report as Markdown. `examples` answers that are right and as many that are not are shown."""
     parts = [
         f"# Evaluation of {assessment.candidate}",
-        f"**{_VERDICTS[assessment.verdict]}**",
+        f"**{VERDICTS[assessment.verdict]}**",
         "\n".join(f"- {gate.gate}: {gate.verdict}. {gate.reason}" for gate in assessment.gates),
     ]
     if assessment.diagnosis:
@@ -43,6 +43,26 @@ def render_report(assessment: Assessment, examples: int = 3) -> str:
             parts.append(f"## {title} answers")
             parts += [_example(pair, assessment) for pair in pairs]
     return "\n\n".join(parts) + "\n"
+
+
+def worst_answers(answers: Sequence[AnswerPair], most: int) -> list[AnswerPair]:
+    """Up to `most` answers of the candidate that people should read first.
+
+    Those that were right before and are not now, then those with a wrong fact, then with one that nothing supports,
+    then those that never stopped, then the others without every fact. Right answers without a fault are none of them.
+    """
+    ranked = []
+    for place, (ours, theirs) in enumerate(answers):
+        faults = (
+            not ours.recalled and theirs.recalled,
+            bool(ours.wrong),
+            bool(ours.unsupported),
+            ours.never_stopped,
+            not ours.recalled,
+        )
+        if any(faults):
+            ranked.append(([not fault for fault in faults], place))
+    return [answers[place] for _, place in sorted(ranked)[:most]]
 
 
 def forgetting_sentence(found: Forgetting) -> str:
@@ -129,16 +149,23 @@ def _example(pair: AnswerPair, assessment: Assessment) -> str:
     return "\n".join(
         [
             f"**{_one_line(ours.question)}** (expected: {', '.join(ours.expected)})",
-            f"- {assessment.candidate}: {_one_line(ours.answer)}{_remarks(ours)}",
-            f"- {assessment.reference}: {_one_line(theirs.answer)}{_remarks(theirs)}",
+            f"- {assessment.candidate}: {_one_line(ours.answer)}{_in_brackets(ours)}",
+            f"- {assessment.reference}: {_one_line(theirs.answer)}{_in_brackets(theirs)}",
         ]
     )
 
 
-def _remarks(score: AnswerScore) -> str:
-    remarks = [f"wrong: {', '.join(score.wrong)}"] if score.wrong else []
-    remarks += ["never stopped"] if score.never_stopped else []
-    return f" ({'right' if score.recalled else 'not recalled'}{''.join(f'; {remark}' for remark in remarks)})"
+def remarks(score: AnswerScore) -> str:
+    """What was found in an answer, in a few words."""
+    found = ["right" if score.recalled else "not recalled"]
+    found += [f"wrong: {', '.join(score.wrong)}"] if score.wrong else []
+    found += [f"unsupported: {', '.join(score.unsupported)}"] if score.unsupported else []
+    found += ["never stopped"] if score.never_stopped else []
+    return "; ".join(found)
+
+
+def _in_brackets(score: AnswerScore) -> str:
+    return f" ({remarks(score)})"
 
 
 def _one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,13 +10,27 @@ from luthier.core.artefacts import Artefact, BaseModel, Evaluation, Run
 from luthier.core.errors import EvaluationError
 from luthier.core.files import atomic_directory
 from luthier.core.rows import Row
-from luthier.evaluation import Assessment, Context, Diagnosis, assess, diagnose, read_questions, render_report
+from luthier.evaluation import (
+    Assessment,
+    Context,
+    Curve,
+    Diagnosis,
+    assess,
+    diagnose,
+    read_questions,
+    render_page,
+    render_report,
+)
 from luthier.pipeline.base import Base, open_base
+from luthier.pipeline.card import model_card
 from luthier.pipeline.measure import find_tested_leaks, measure_base, measure_models, set_exam
 from luthier.pipeline.prepare import dataset_rows
 from luthier.pipeline.project import Project
 from luthier.pipeline.release import replaced_by
 from luthier.pipeline.train import CURVES
+
+PAGE = "report.html"
+CARD = "model-card.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +46,17 @@ class Evaluated:
     def verdict(self) -> str:
         return self.assessment.verdict
 
+    @property
+    def page(self) -> Path:
+        """The report as one HTML page."""
+        return self.path / PAGE
+
     def to_json(self) -> dict[str, object]:
         return {
             **self.assessment.to_json(),
             "run": self.run,
             "path": str(self.path),
+            "page": str(self.page),
             "seconds": round(self.seconds, 2),
         }
 
@@ -63,14 +84,15 @@ def evaluate(project: Project, run: str | None = None, against: str | None = Non
         trained = dataset_rows(project, dataset, "train")
         exam = set_exam(base, trained, held_out["validation"], held_out["test"], questions)
         measured = measure_models(project, base, exam, [reference.id, candidate.id], timed=candidate.id)
+        curves = _curves(project, candidate)
         context = Context(
             held_out=exam.held_out,
             base=measured.get(base.artefact.id) or measure_base(project, base, exam),
             leaks=find_tested_leaks(trained, held_out["test"], questions),
-            diagnosis=_diagnosis(project, candidate),
+            diagnosis=_diagnosis(candidate, curves),
         )
         assessment = assess(settings.gates, measured[candidate.id], measured[reference.id], context)
-        path = _record(project, candidate, reference.id, assessment)
+        path = _record(project, candidate, assessment, curves)
     return Evaluated(candidate.id, path, assessment, time.monotonic() - begin)
 
 
@@ -103,23 +125,33 @@ def _held_out(project: Project, candidate: Artefact, reference: Artefact) -> dic
     }
 
 
-def _diagnosis(project: Project, run: Artefact) -> Diagnosis | None:
-    """What the run's curves say, None where its folder is gone."""
+def _curves(project: Project, run: Artefact) -> dict[str, Curve]:
+    """The run's curves, empty where its folder is gone."""
     assert run.path is not None
     path = project.workspace.root / run.path / CURVES
     if not path.is_file():
+        return {}
+    curves: dict[str, Curve] = json.loads(path.read_text(encoding="utf-8"))
+    return curves
+
+
+def _diagnosis(run: Artefact, curves: Mapping[str, Curve]) -> Diagnosis | None:
+    """What the run's curves say, None without any."""
+    if not curves:
         return None
-    curves = json.loads(path.read_text(encoding="utf-8"))
     upsets = sum(int(str(run.summary.get(name, 0))) for name in ("skipped_steps", "spiked_steps"))
     kept = run.summary.get("kept_step")
     return diagnose(curves["train"], curves["validation"], upsets, kept if isinstance(kept, int) else None)
 
 
-def _record(project: Project, candidate: Artefact, reference: str, assessment: Assessment) -> Path:
-    """Write report and answers, and register the evaluation. Its first parent is the run that it judges."""
+def _record(project: Project, candidate: Artefact, assessment: Assessment, curves: Mapping[str, Curve]) -> Path:
+    """Write the reports, the model card and all answers, and register the evaluation. Its first parent is the run that
+    it judges."""
     folder = project.workspace.folder("evaluation", assessment.id)
     with atomic_directory(folder) as partial:
         (partial / "report.md").write_text(render_report(assessment), encoding="utf-8")
+        (partial / CARD).write_text(model_card(project, candidate, assessment), encoding="utf-8")
+        (partial / PAGE).write_text(render_page(assessment, curves), encoding="utf-8")
         (partial / "evaluation.json").write_text(json.dumps(assessment.to_json(), indent=1), encoding="utf-8")
         with (partial / "answers.jsonl").open("w", encoding="utf-8") as lines:
             for answer in assessment.answers_json():
@@ -128,7 +160,7 @@ def _record(project: Project, candidate: Artefact, reference: str, assessment: A
     project.registry.add(
         Evaluation(
             id=assessment.id,
-            parents=(candidate.id, reference),
+            parents=(candidate.id, assessment.reference),
             path=project.workspace.relative(folder),
             summary=summary,
         )

@@ -4,7 +4,7 @@ from luthier.evaluation.assessment import Context, assess
 from luthier.evaluation.diagnosis import diagnose
 from luthier.evaluation.facts import AnswerScore
 from luthier.evaluation.measured import Measured
-from luthier.evaluation.report import choose_examples, render_report
+from luthier.evaluation.report import choose_examples, render_report, worst_answers
 
 
 def answer(number, recalled, wrong=(), text="Some answer."):
@@ -84,3 +84,25 @@ def test_parts_have_a_table():
     one = Measured("r", answers=pairs)
     report = render_report(assess(GatesSection(), one, one, Context()))
     assert "| topic: a | 10 " in report.replace("  ", " ")
+
+
+def test_the_worst_answers_come_in_the_order_of_what_they_cost():
+    fine, lost, wrong, invented, plain = (
+        (answer(1, True), answer(2, True)),
+        (answer(3, False), answer(3, True)),
+        *(
+            (score, answer(0, False))
+            for score in (
+                answer(4, False, ("9.00 EUR",)),
+                AnswerScore("Question 5?", ("€14",), "x", True, (), False, unsupported=("Marlow",)),
+                AnswerScore("Question 6?", ("€14",), "x", False, (), False),
+            )
+        ),
+    )
+    chosen = worst_answers([fine, plain, invented, wrong, lost], 10)
+    assert [pair[0].question for pair in chosen] == ["Question 3?", "Question 4?", "Question 5?", "Question 6?"]
+    assert worst_answers([plain, lost], 1) == [lost]
+    report = render_report(
+        assess(GatesSection(), *(Measured("m", answers=[pair[0] for pair in (invented,)]),) * 2, Context())
+    )
+    assert "(right; unsupported: Marlow)" in report
