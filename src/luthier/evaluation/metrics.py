@@ -45,7 +45,7 @@ class Metric:
         rows = self.columns(measured, held_out)
         if not len(rows):
             return None
-        if self.unit == "share" and (rows[:, 1] == 1).all():
+        if self.unit == "share" and np.isin(rows[:, 0], (0, 1)).all() and (rows[:, 1] == 1).all():
             return share_interval(rows[:, 0].astype(bool).tolist())
         return figure_interval(rows, self.figure)
 
@@ -164,16 +164,16 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "reply_rouge_1",
         "ROUGE-1 with the person's reply",
-        "share",
+        "points",
         "higher",
-        _each(lambda one: [score.rouge_1 for score in one.replies]),
+        _each(lambda one: [100 * score.rouge_1 for score in one.replies]),
     ),
     Metric(
         "reply_rouge_l",
         "ROUGE-L with the person's reply",
-        "share",
+        "points",
         "higher",
-        _each(lambda one: [score.rouge_l for score in one.replies]),
+        _each(lambda one: [100 * score.rouge_l for score in one.replies]),
     ),
     Metric(
         "reply_bleu",

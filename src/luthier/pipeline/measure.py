@@ -31,6 +31,8 @@ from luthier.text.unsupported import Support
 REQUESTS_AT_ONCE = 64
 MOST_REPLIES = 64
 """Test rows whose answers are compared with the person's; more would make the evaluation long."""
+SKILL_TOKENS = 32
+"""Enough for any of the bundled tasks, which ask for a word, a number, a line of JSON or a sentence."""
 TIMED_QUESTIONS = 5
 
 Request = tuple[Message, ...]
@@ -85,19 +87,19 @@ def measure_models(project: Project, base: Base, exam: Exam, models: Sequence[st
     measured = {}
     for model in models:
         test, validation, general = _losses(project, base, model, (exam.test, exam.validation, exam.general))
-        system = project.recipe.data.system
+        settings, system = project.recipe.evaluation, project.recipe.data.system
         asked = [conversation(system, {"role": "user", "content": one.question}) for one in exam.questions]
         tasks = [conversation(system, {"role": "user", "content": one.prompt}) for one in exam.skills]
-        answers = _ask(project, generator, model, [*asked, *exam.prompts, *tasks])
-        to_rows, to_tasks = len(asked), len(asked) + len(exam.prompts)
+        answers = _ask(project, generator, model, [*asked, *exam.prompts], most=settings.max_new_tokens)
+        solved = _ask(project, generator, model, tasks, most=min(settings.max_new_tokens, SKILL_TOKENS))
         measured[model] = Measured(
             model,
             test=test,
             validation=validation,
             general=general,
-            answers=score_answers(exam.questions, answers[:to_rows], exam.trained),
-            replies=[score_reply(*pair) for pair in zip(exam.replies, answers[to_rows:to_tasks], strict=True)],
-            skills=score_skills(exam.skills, answers[to_tasks:]),
+            answers=score_answers(exam.questions, answers[: len(asked)], exam.trained),
+            replies=[score_reply(*pair) for pair in zip(exam.replies, answers[len(asked) :], strict=True)],
+            skills=score_skills(exam.skills, solved),
             seconds=_time(project, generator, model, asked[:TIMED_QUESTIONS]) if model == timed else (),
         )
     return measured
@@ -167,10 +169,11 @@ def _losses(project: Project, base: Base, model: str, splits: Sequence[Sequence[
     return [loss.row_losses(rows) for rows in splits]
 
 
-def _ask(project: Project, generator: RunsGenerator, model: str, prompts: Sequence[Request]) -> list[Completion]:
-    """Greedy answers, in the order of the prompts."""
+def _ask(
+    project: Project, generator: RunsGenerator, model: str, prompts: Sequence[Request], most: int
+) -> list[Completion]:
+    """Greedy answers of at most `most` tokens, in the order of the prompts."""
     answers: list[Completion] = []
-    most = project.recipe.evaluation.max_new_tokens
     for start in range(0, len(prompts), REQUESTS_AT_ONCE):
         some = prompts[start : start + REQUESTS_AT_ONCE]
         answers += complete(generator, [GenerationRequest(model, prompt, max_new_tokens=most) for prompt in some])

@@ -68,8 +68,11 @@ def test_report_figures_and_answers_are_written(evaluated, reporter):
     test_rows = luthier.show_rows(evaluated, None, "test", 1000)
     assert {reply["row"] for reply in replies} == {row.id for row in test_rows if row.messages}
     assert sum(answer["asked"] == "skill" for answer in answers) == 60
-    asked = [step for step in reporter.steps if step[0].startswith("asking ")]
-    assert asked[-1][1] == asked[-1][2] == len(answers)
+    asked = [(done, total) for step, done, total, _ in reporter.steps if step == f"asking {found.run}"]
+    assert asked == [(len(answers) - 60, len(answers) - 60), (60, 60)]
+    page = found.page.read_text(encoding="utf-8")
+    assert "Did it work?" in page
+    assert "polyline" in page, "the curves are drawn"
 
 
 def test_measuring_again_gives_the_same_evaluation(evaluated):
