@@ -296,6 +296,11 @@ class TrainingSection(Section):
     loraplus_lr_ratio: Annotated[float, Field(ge=1)] = Field(
         1.0, description="the matrices B of an adapter learn so many times faster than A (LoRA+; 16 is usual)"
     )
+    gradient_checkpointing: bool | Literal["auto"] = Field(
+        "auto",
+        description="compute activations once more instead of keeping them: a third slower, in far less memory; "
+        "auto where the longest row does not fit otherwise",
+    )
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="of AdamW")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(
         1.0, description="a gradient with a larger norm is scaled down to it"

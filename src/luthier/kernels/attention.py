@@ -126,10 +126,11 @@ class _ShortRows(torch.autograd.Function):
     def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         grad = grads[0]
         heads, key_value_heads = ctx.heads
+        saved = ctx.saved_tensors
         d_query = _empty_or_zeros(grad, ctx.buckets)
         d_key, d_value = (_empty_or_zeros(grad[:, :key_value_heads], ctx.buckets) for _ in range(2))
         for number, bucket in enumerate(ctx.buckets):
-            q, k, v, weights, attended = ctx.saved_tensors[5 * number : 5 * number + 5]
+            q, k, v, weights, attended = saved[5 * number : 5 * number + 5]
             d_out = _padded_gradient(grad, bucket).view(q.shape)
             d_scores = torch.bmm(d_out, v.transpose(1, 2))
             d_scores.sub_((d_out * attended).sum(-1, keepdim=True)).mul_(weights)

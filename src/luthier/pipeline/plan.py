@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 import torch
 
 from luthier.core.artefacts import Plan
@@ -26,7 +25,7 @@ from luthier.planning import (
     measured_speed,
 )
 from luthier.training import Schedule as StepSchedule
-from luthier.training import pack_capacity
+from luthier.training import free_memory, pack_capacity
 from luthier.training.objective import E, Example
 
 PROBE_BATCHES = 4
@@ -46,7 +45,7 @@ class Planned:
 def plan(project: Project) -> Planned:
     """Estimate memory, time and cost of training this recipe here, and whether its data suffices."""
     begin = time.monotonic()
-    available = psutil.virtual_memory().available
+    available = free_memory()
     recipe = project.recipe
     with project.locked("plan"):
         base = open_base(project)

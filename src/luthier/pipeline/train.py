@@ -19,8 +19,9 @@ from luthier.core.identity import content_id, file_digest
 from luthier.core.progress import Silent
 from luthier.models.adapter import learning_rate_ratios, trainable
 from luthier.models.methods import refuse_lossy, save_trained
+from luthier.models.recompute import layers_of, recompute_layers
 from luthier.pipeline.base import Base, open_base
-from luthier.pipeline.objectives import open_lesson, training_dataset
+from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
 from luthier.pipeline.project import Project
 from luthier.registry import capture
 from luthier.training import (
@@ -32,8 +33,12 @@ from luthier.training import (
     TrainingState,
     fingerprints,
     fit,
+    fit_memory,
+    free_memory,
+    kept_bytes,
     pack_capacity,
 )
+from luthier.training.objective import E
 
 TRAINED = "trained"
 INPUTS = "inputs.json"
@@ -122,6 +127,7 @@ def _set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tup
     schedule = Schedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length), ranks.size)
     lesson.start([*rows, *lesson.validation])
     weights = MasterWeights(trainable(model))
+    schedule = _that_fits(project, schedule, lesson, weights, ranks)
     trained, all_weights = (
         sum(parameter.numel() for parameter in parameters)
         for parameters in (weights.parameters.values(), model.parameters())
@@ -133,6 +139,42 @@ def _set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tup
     )
     ratios = learning_rate_ratios(weights.parameters, recipe.training.loraplus_lr_ratio)
     return Training(lesson.objective, weights, schedule, lesson.validation, recipe.training, ratios, ranks), model
+
+
+def _that_fits(
+    project: Project, schedule: Schedule[E], lesson: Lesson[E], weights: MasterWeights, ranks: Ranks
+) -> Schedule[E]:
+    """The schedule, in smaller micro-batches where the memory is small; the model then recomputes its layers if need
+    be. The losses stay the same. Raises TrainingError where not even the longest row fits."""
+    setting, layers = project.recipe.training.gradient_checkpointing, layers_of(lesson.model)
+    if setting is True and not layers:
+        raise TrainingError("the model cannot recompute its layers", where="training.gradient_checkpointing")
+    width: int = lesson.model.config.get_text_config().hidden_size * lesson.model.dtype.itemsize
+
+    def kept(bytes_kept: int, _: int) -> int:
+        return bytes_kept
+
+    def recomputed(bytes_kept: int, tokens: int) -> int:
+        """The inputs of all layers, and all that one layer keeps."""
+        return len(layers) * tokens * width + bytes_kept // len(layers)
+
+    ways = [*([kept] if setting is not True else []), *([recomputed] if layers and setting is not False else [])]
+    tokens, way = fit_memory(
+        schedule,
+        lambda example: kept_bytes(lesson.objective, example, lesson.model),
+        sum(parameter.numel() for parameter in weights.parameters.values()),
+        ways,
+        free_memory(),
+    )
+    tokens, recomputes = ranks.agree((tokens, way is recomputed))
+    if recomputes:
+        recompute_layers(lesson.model)
+        project.reporter.say("layers are computed once more in the backward pass: slower, in less memory")
+    largest = max(sum(map(len, batch)) for step in schedule.steps for batch in step)
+    if tokens >= largest:
+        return schedule
+    project.reporter.say(f"forward passes of {tokens:,} tokens instead of {largest:,}, so that they fit")
+    return schedule.split(tokens)
 
 
 def _inputs(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> dict[str, object]:

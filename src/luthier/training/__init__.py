@@ -4,6 +4,7 @@ from luthier.training.checkpoint import Checkpoint
 from luthier.training.health import Finding, Guess, check_health, fingerprints, overall
 from luthier.training.loop import Training, fit
 from luthier.training.master import MasterWeights
+from luthier.training.memory import fit_memory, free_memory, kept_bytes
 from luthier.training.objective import CausalObjective, LabelObjective, Objective
 from luthier.training.preference import (
     AnswerPair,
@@ -37,6 +38,9 @@ __all__ = [
     "check_health",
     "fingerprints",
     "fit",
+    "fit_memory",
+    "free_memory",
+    "kept_bytes",
     "log_likelihoods",
     "overall",
     "pack_capacity",

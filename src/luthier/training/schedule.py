@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeAlias
 
 from luthier.core.recipe import TrainingSection
@@ -35,6 +35,11 @@ class Schedule(Generic[E]):
         warmup = max(1, round(settings.warmup_ratio * len(steps)))
         return cls(tuple(steps), len(steps) // settings.num_train_epochs, settings.learning_rate, warmup)
 
+    def split(self, tokens: int) -> "Schedule[E]":
+        """The same steps in smaller micro-batches: of at most so many tokens, if not of one example."""
+        steps = tuple(tuple(part for batch in step for part in _parts(batch, tokens)) for step in self.steps)
+        return replace(self, steps=steps)
+
     def learning_rate_at(self, step: int) -> float:
         """Linear warm-up to the peak, then half a cosine down towards zero at the end. Steps count from 0."""
         if step < self.warmup_steps:
@@ -45,6 +50,19 @@ class Schedule(Generic[E]):
     @property
     def tokens(self) -> int:
         return sum(len(row) for step in self.steps for batch in step for row in batch)
+
+
+def _parts(batch: tuple[E, ...], tokens: int) -> list[tuple[E, ...]]:
+    """Neighbours together as long as they have no more than so many tokens."""
+    parts: list[list[E]] = []
+    room = 0
+    for example in batch:
+        if not parts or len(example) > room:
+            parts.append([])
+            room = tokens
+        parts[-1].append(example)
+        room -= len(example)
+    return list(map(tuple, parts))
 
 
 def _epoch(

@@ -128,6 +128,30 @@ def _question(model):
     return GenerationRequest(model, ({"role": "user", "content": "Where is my parcel?"},), max_new_tokens=8)
 
 
+def test_where_memory_is_small_batches_are_smaller_and_layers_recomputed(prepared, reporter, monkeypatch):
+    plenty = luthier.train(prepared).figures
+    said = []
+    for free in (3_000_000, 1_000_000):
+        monkeypatch.setattr("luthier.pipeline.train.free_memory", lambda free=free: free)
+        reporter.said.clear()
+        little = luthier.train(prepared).figures
+        said.append([line for line in reporter.said if "forward passes of" in line or "computed once more" in line])
+        assert little["train_loss"] == pytest.approx(plenty["train_loss"], abs=1e-4)
+        assert little["tokens"] == plenty["tokens"]
+    assert [len(lines) for lines in said] == [1, 2]
+    monkeypatch.setattr("luthier.pipeline.train.free_memory", lambda: 300_000)
+    with pytest.raises(TrainingError, match=r"^data\.max_length: the longest row, \d+ tokens, does not fit"):
+        luthier.train(prepared)
+
+
+def test_recomputing_can_be_asked_for(prepared_shop, reporter):
+    with luthier.open_project(
+        prepared_shop, overrides=["training.gradient_checkpointing=true"], reporter=reporter
+    ) as project:
+        luthier.train(project)
+    assert any("computed once more" in line for line in reporter.said)
+
+
 def test_a_training_that_changes_nothing_fails(prepared, monkeypatch):
     monkeypatch.setattr("luthier.training.loop._set_learning_rate", lambda optimizer, _: _stop(optimizer))
     with pytest.raises(TrainingError, match="no weight has changed: nothing was learnt"):
