@@ -168,7 +168,7 @@ class BandSegment:
         self._positions = torch.tensor(lengths) - 1
         firsts = torch.arange(rows * heads) * self._length
         self._places = firsts + self._positions.repeat_interleave(heads)
-        self._masks: dict[int | None, torch.Tensor | None] = {}
+        self._masks: dict[int | None, torch.Tensor] = {}
 
     def attend(
         self,

@@ -157,12 +157,14 @@ class FlatStep:
         sliding_window: int | None,
         softcap: float | None,
     ) -> torch.Tensor:
+        if len(self.segments) == 1:
+            return self.segments[0].attend(layer, query, key, value, scaling, sliding_window, softcap)
         pieces, start = [], 0
         for segment in self.segments:
             span = slice(start, start + segment.tokens)
             start = span.stop
             pieces.append(segment.attend(layer, query[span], key[span], value[span], scaling, sliding_window, softcap))
-        return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+        return torch.cat(pieces)
 
 
 class PlainRunner:
@@ -229,15 +231,13 @@ def open_runner(model: PreTrainedModel, adapter_bytes: int) -> tuple[Runner, str
     try:
         use_cached_attention(model)
         shape, arguments = _look_at_attention(model, prompts[0])
-        runner = FlatRunner(model, shape, AdapterStack(model, [], plan, adapter_bytes))
-        reason = _difference(expected, _runner_logits(runner, prompts))
-        if not reason:
-            linears = join_projections(model, arguments, plan)
-            joint = FlatRunner(model, shape, AdapterStack(model, linears, plan, adapter_bytes))
-            if not _difference(expected, _runner_logits(joint, prompts)):
-                return joint, None
-            separate_projections(model)
-            return runner, None
+        for linears in (join_projections(model, arguments, plan), []):
+            if not linears:
+                separate_projections(model)
+            runner = FlatRunner(model, shape, AdapterStack(model, linears, plan, adapter_bytes))
+            reason = _difference(expected, _runner_logits(runner, prompts))
+            if not reason:
+                return runner, None
     except Exception as error:  # whatever an unknown architecture raises, the plain path is there
         reason = f"{type(error).__name__}: {error}"
     separate_projections(model)

@@ -39,14 +39,8 @@ class AdapterSpan:
         self.only = distinct.pop() if len(distinct) == 1 else None
         self.highest = max(slots)
         self.slots = torch.tensor(slots)
-        self._masks: dict[int, torch.Tensor] = {}
-
-    def others(self, rank: int) -> torch.Tensor:
-        """[tokens, highest * rank]: True in the columns of slots that are not the token's own."""
-        if rank not in self._masks:
-            other = self.slots[:, None] != torch.arange(1, self.highest + 1)
-            self._masks[rank] = other.repeat_interleave(rank, 1)
-        return self._masks[rank]
+        self.others = (self.slots[:, None] != torch.arange(1, self.highest + 1))[:, :, None]
+        """[tokens, highest, 1]: whether a slot is not the token's own."""
 
 
 @dataclass(slots=True)
@@ -64,7 +58,7 @@ class StackedLinear:
     """A linear layer with the adapters of all slots.
 
     `base` computes [T, in] -> [T, out]. Several layers that read the same input may be one: `parts` are their names and
-    columns of the output.
+    columns of the output, in order.
     """
 
     def __init__(
@@ -75,54 +69,51 @@ class StackedLinear:
         plan: AdapterPlan,
         dtype: torch.dtype,
     ) -> None:
-        self.base, self.parts, self._plan = base, parts, plan
+        self.base, self.parts, self._plan, self._dtype = base, parts, plan, dtype
         self.in_features = in_features
         self.out_features: int = sum(columns.stop - columns.start for columns in parts.values())
-        self._a = torch.zeros(0, 0, in_features, dtype=dtype)
-        self._b = torch.zeros(0, 0, self.out_features, dtype=dtype)
         self._vectors: dict[str, torch.Tensor] = {}
+        self._make(0, 0)
 
-    @property
-    def slots(self) -> int:
-        return len(self._a)
-
-    @property
-    def rank(self) -> int:
-        """The rank that each slot has room for."""
-        return self._a.shape[1]
+    def _make(self, slots: int, rank: int) -> None:
+        """Zeros: A of [slots, parts, rank, in], and for each part B of [slots, rank, out of the part]."""
+        self.slots, self.rank = slots, rank
+        self._a = torch.zeros(slots, len(self.parts), rank, self.in_features, dtype=self._dtype)
+        widths = [columns.stop - columns.start for columns in self.parts.values()]
+        self._b = [torch.zeros(slots, rank, width, dtype=self._dtype) for width in widths]
 
     def rank_of(self, deltas: Mapping[str, LinearDelta]) -> int:
-        """The rank of an adapter on this layer: that of all parts together."""
-        return sum(delta.rank for part, delta in deltas.items() if part in self.parts)
+        """The rank of an adapter on this layer: the largest of all parts."""
+        return max((delta.rank for part, delta in deltas.items() if part in self.parts), default=0)
 
     def slot_bytes(self, rank: int) -> int:
-        return rank * (self.in_features + self.out_features) * int(self._a.dtype.itemsize)
+        return rank * (len(self.parts) * self.in_features + self.out_features) * int(self._dtype.itemsize)
 
     def resize(self, kept: Sequence[int], slots: int, rank: int) -> None:
         """Make room for `slots` adapters of `rank`; those that are in the slots `kept` come first, in that order."""
-        a, b = self._a.new_zeros(slots, rank, self.in_features), self._b.new_zeros(slots, rank, self.out_features)
-        if self.slots:
-            rows, count, old = torch.tensor(kept, dtype=torch.long), len(kept), min(rank, self.rank)
-            a[:count, :old], b[:count, :old] = self._a[rows - 1, :old], self._b[rows - 1, :old]
-            for name, vectors in self._vectors.items():
-                self._vectors[name] = torch.full((slots + 1, vectors.shape[1]), NEUTRAL[name], dtype=vectors.dtype)
-                self._vectors[name][1 : count + 1] = vectors[rows]
-        self._a, self._b = a, b
+        had, a, b = self.slots, self._a, self._b
+        rows, count, old = torch.tensor(kept, dtype=torch.long), len(kept), min(rank, self.rank)
+        self._make(slots, rank)
+        if not had:
+            return
+        self._a[:count, :, :old] = a[rows - 1, :, :old]
+        for ours, theirs in zip(self._b, b, strict=True):
+            ours[:count, :old] = theirs[rows - 1, :old]
+        for name, vectors in self._vectors.items():
+            self._vectors[name] = torch.full((slots + 1, vectors.shape[1]), NEUTRAL[name], dtype=vectors.dtype)
+            self._vectors[name][1 : count + 1] = vectors[rows]
 
     def fill(self, slot: int, deltas: Mapping[str, LinearDelta]) -> None:
         """Put an adapter into a slot, by the names of the parts; a layer that it leaves alone becomes the base's."""
-        self._a[slot - 1].zero_()
-        self._b[slot - 1].zero_()
+        for matrix in (self._a, *self._b):
+            matrix[slot - 1].zero_()
         for name, vectors in self._vectors.items():
             vectors[slot] = NEUTRAL[name]
-        first = 0
-        for part, columns in self.parts.items():
+        for number, (part, columns) in enumerate(self.parts.items()):
             delta = deltas.get(part, LinearDelta())
             if delta.a is not None and delta.b is not None:
-                last = first + len(delta.a)
-                self._a[slot - 1, first:last] = delta.a
-                self._b[slot - 1, first:last, columns] = delta.b.t()
-                first = last
+                self._a[slot - 1, number, : delta.rank] = delta.a
+                self._b[number][slot - 1, : delta.rank] = delta.b.t()
             self._fill_vector(slot, "input_scale", slice(0, self.in_features), delta.input_scale)
             self._fill_vector(slot, "output_scale", columns, delta.output_scale)
             self._fill_vector(slot, "output_shift", columns, delta.output_shift)
@@ -132,9 +123,8 @@ class StackedLinear:
             return
         if name not in self._vectors:
             features = self.in_features if name == "input_scale" else self.out_features
-            neutral = torch.full((len(self._a) + 1, features), NEUTRAL[name], dtype=self._a.dtype)
-            self._vectors[name] = neutral
-        self._vectors[name][slot, columns] = vector.to(self._a.dtype)
+            self._vectors[name] = torch.full((self.slots + 1, features), NEUTRAL[name], dtype=self._dtype)
+        self._vectors[name][slot, columns] = vector.to(self._dtype)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """x: [T, in], the T tokens of the plan. Returns [T, out]."""
@@ -157,11 +147,17 @@ class StackedLinear:
         return output
 
     def _add_low_rank(self, x: torch.Tensor, output: torch.Tensor, span: AdapterSpan) -> None:
-        if span.only is not None:
-            output.addmm_(x @ self._a[span.only - 1].t(), self._b[span.only - 1])
+        """Add B A x of each token's own adapter to [tokens, out], part by part."""
+        taken = slice(0, span.highest) if span.only is None else slice(span.only - 1, span.only)
+        narrow = (x @ self._a[taken].flatten(0, 2).t()).view(len(x), -1, len(self.parts) * self.rank)
+        if span.only is None:
+            narrow.masked_fill_(span.others, 0)
+        if len(self.parts) == 1:
+            output.addmm_(narrow.flatten(1), self._b[0][taken].flatten(0, 1))
             return
-        a, b = self._a[: span.highest].flatten(0, 1), self._b[: span.highest].flatten(0, 1)
-        output.addmm_((x @ a.t()).masked_fill_(span.others(self.rank), 0), b)
+        for number, (columns, b) in enumerate(zip(self.parts.values(), self._b, strict=True)):
+            own = narrow[:, :, number * self.rank : (number + 1) * self.rank].flatten(1)
+            output[:, columns].add_(own @ b[taken].flatten(0, 1))
 
     def _of_tokens(self, name: str, span: AdapterSpan) -> torch.Tensor:
         """[tokens, features], or [features] where all tokens take one slot."""

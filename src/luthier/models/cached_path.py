@@ -14,7 +14,6 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
-from luthier.kernels.norm import rms_norm
 from luthier.kernels.stacked_lora import AdapterPlan, StackedLinear
 
 CACHED_ATTENTION = "luthier_cached"
@@ -178,7 +177,9 @@ def _joint_linear(modules: list[Any], names: Mapping[int, str], plan: AdapterPla
 
 
 def _norm(module: Any) -> Any:
-    """The normalisation, in its short form where it is the common one."""
+    """The normalisation, as torch's one function where it is the common one."""
     if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
-        return partial(rms_norm, weight=module.weight, epsilon=module.variance_epsilon)
+        return partial(
+            F.rms_norm, normalized_shape=module.weight.shape, weight=module.weight, eps=module.variance_epsilon
+        )
     return module
