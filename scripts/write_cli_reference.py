@@ -141,6 +141,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "evaluation": "id",
         "verdict": "pass, fail or inconclusive",
         "metrics": "by name: `value` and its 95 % interval, `low` and `high`",
+        "confusions": "of a classifier, the labels taken for others most often: `expected`, `given`, `count`, `of`",
         "gates": "`gate`, `verdict`, `reason`",
         "diagnosis": "of the run's curves: `state`, `step` (or null), `sentence`, `advice`; or null",
         "run": "the run that was measured",
@@ -166,6 +167,9 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "path": "the new folder",
         "dtype": "precision of its weights",
         "difference": "between the logits of the run and of the written model, relative to their norm",
+    },
+    "classify": {
+        "texts": "each its `text` and `labels`, the likeliest first, each a `label` and its `probability`",
     },
     "release promote": {
         "release": "id",

@@ -19,6 +19,7 @@ from luthier.core.errors import GateRefused, LuthierError
 if TYPE_CHECKING:
     from luthier.pipeline.chat import open_chat
     from luthier.pipeline.check import check
+    from luthier.pipeline.classify import classify
     from luthier.pipeline.compose import compose
     from luthier.pipeline.datasets import dataset_stats, diff, dropped_records, export_dataset, leakage, show_rows
     from luthier.pipeline.demo import demo
@@ -41,6 +42,7 @@ __all__ = [
     "LuthierError",
     "background_server",
     "check",
+    "classify",
     "compose",
     "dataset_stats",
     "demo",
@@ -75,6 +77,7 @@ __all__ = [
 _HOMES = {
     "background_server": "serve",
     "check": "check",
+    "classify": "classify",
     "compose": "compose",
     "dataset_stats": "datasets",
     "demo": "demo",

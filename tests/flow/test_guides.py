@@ -5,7 +5,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 
 import pytest
@@ -145,6 +145,32 @@ def test_fine_tuning(command, rated_shop):
     assert all(f"raw/guide-{number}.jsonl" in ended[0].out for number in range(2))
     assert re.search(r"validation loss \d\.\d+, accuracy \d\.\d+, margin -?\d\.\d+", ended[1].out)
     assert ended[2].code in (0, 2)
+
+
+def test_classifying_texts(command, tiny_encoder_folder, tmp_path):
+    page = "guides/classify.md"
+    desk = tmp_path / "desk"
+    luthier.init(desk)
+    [recipe] = [yaml.safe_load(code) for language, code in blocks(page) if language == "yaml"]
+    recipe["model"] = {"base": str(tiny_encoder_folder), "dtype": "float32"}
+    recipe["data"]["max_length"] = 64
+    recipe["data"]["clean"] |= {"near_duplicates": None}
+    (desk / "luthier.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    topics = {"delivery": ("parcel", "arrives"), "returns": ("returns", "refund"), "support": ("support", "help")}
+    asked = ("is late", "was asked for", "in March", "on Monday", "for my sister", "as before", "by phone", "at night")
+    mails = [
+        f"{words[number % 2]} {first} {second} {number},{label}"
+        for label, words in topics.items()
+        for number, (first, second) in enumerate(permutations(asked, 2))
+    ]
+    (desk / "raw" / "mails.csv").write_text("body,department\n" + "\n".join(mails), encoding="utf-8")
+    commands = list(shown_after(page, "text"))
+    assert len(commands) == 4
+    for code, shown in commands:
+        ended = command(desk, *arguments(code, {}))
+        assert ended.code in ((0, 2) if "evaluate" in code else (0,)), ended.err
+        assert_shown(shown, ended.out)
+    assert set(re.findall(r"(\w+) [0-9.]+%", ended.out)) == set(topics)
 
 
 def test_serving_and_monitoring(command, evaluated_shop):

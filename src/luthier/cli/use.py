@@ -1,4 +1,4 @@
-"""Commands that use models: chat, export, serve, monitor."""
+"""Commands that use models: chat, classify, export, serve, monitor."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,6 +37,23 @@ def talk(session: "ChatSession") -> None:
         for piece in session.ask(question):
             print(piece, end="", flush=True)
         print()
+
+
+def classify(
+    texts: Annotated[list[str], typer.Argument(help="A text; several are labelled together.")],
+    model: Annotated[str | None, typer.Option(help="A run; the released or latest one if none is named.")] = None,
+    recipe: Recipe = None,
+    override: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the labels that a trained classifier gives to texts."""
+    with open_here(recipe, override) as project:
+        found = luthier.classify(project, texts, model)
+    if as_json:
+        print_json({"texts": [one.to_json() for one in found]})
+        return
+    for one in found:
+        print(f"{one.text}\n  {', '.join(f'{label} {probability:.1%}' for label, probability in one.labels)}")
 
 
 def export(

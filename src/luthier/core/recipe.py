@@ -353,6 +353,9 @@ class GatesSection(Section):
     unsupported_facts: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="share of answers to golden questions with a fact that nothing supports, at most"
     )
+    accuracy: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="classification: share of test rows that are given their label, at least"
+    )
     forgetting: Annotated[float, Field(ge=0)] | None = Field(
         None, description="rise of the loss on general text from that of the base model, nats per token, at most"
     )
@@ -407,6 +410,15 @@ class Recipe(Section):
     evaluation: EvaluationSection = EvaluationSection()
     planning: PlanningSection = PlanningSection()
     serving: ServingSection = ServingSection()
+
+    @model_validator(mode="after")
+    def _evaluation_is_of_the_task(self) -> "Recipe":
+        gates, labels = self.evaluation.gates, self.task == "classification"
+        if gates.accuracy is not None and not labels:
+            raise ValueError("evaluation.gates.accuracy is for task classification")
+        if labels and (self.evaluation.questions is not None or gates.forgetting is not None):
+            raise ValueError("evaluation.questions and gates.forgetting need a model that answers: task classification")
+        return self
 
     @model_validator(mode="after")
     def _fields_are_of_the_task(self) -> "Recipe":

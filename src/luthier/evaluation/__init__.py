@@ -1,6 +1,7 @@
 """Metrics with intervals, scores of answers, gates, and the report. Losses and answers are passed in."""
 
 from luthier.evaluation.assessment import Assessment, Context, Forgetting, assess
+from luthier.evaluation.classification import LabelScore
 from luthier.evaluation.diagnosis import Curve, Diagnosis, diagnose
 from luthier.evaluation.facts import AnswerScore, score_answer, score_answers
 from luthier.evaluation.gates import MIN_PAIRED_EXAMPLES, GateResult, Leak, Verdict
@@ -28,6 +29,7 @@ __all__ = [
     "GoldenQuestion",
     "HeldOutRow",
     "Interval",
+    "LabelScore",
     "Leak",
     "Measured",
     "Metric",

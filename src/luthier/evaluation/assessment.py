@@ -7,6 +7,7 @@ from typing import TypeVar
 from luthier.core.errors import EvaluationError
 from luthier.core.identity import content_id
 from luthier.core.recipe import GatesSection
+from luthier.evaluation.classification import Confusion, LabelScore, worst_confusions
 from luthier.evaluation.diagnosis import Diagnosis
 from luthier.evaluation.facts import AnswerScore
 from luthier.evaluation.gates import GateResult, Leak, Verdict, judge, overall
@@ -18,7 +19,7 @@ from luthier.evaluation.skills import SkillScore, lost_skills
 from luthier.evaluation.slices import Slice, find_slices
 from luthier.evaluation.statistics import Interval
 
-Score = TypeVar("Score", AnswerScore, ReplyScore, SkillScore)
+Score = TypeVar("Score", AnswerScore, ReplyScore, SkillScore, LabelScore)
 _TIMED = frozenset({"answer_seconds"})
 
 
@@ -50,8 +51,8 @@ class Assessment:
     """Metrics by name for the candidate and the reference, their paired differences (candidate less reference), the
     same for parts of the examples, results of the gates, and all answers.
 
-    `answers`, `replies` and `skills` pair the scores of candidate and reference, one by one. `diagnosis` is that of
-    the candidate's training, None for a model that was not trained here.
+    `answers`, `replies`, `skills` and `labelled` pair the scores of candidate and reference, one by one. `diagnosis` is
+    that of the candidate's training, None for a model that was not trained here.
     """
 
     candidate: str
@@ -66,6 +67,7 @@ class Assessment:
     answers: tuple[tuple[AnswerScore, AnswerScore], ...] = field(repr=False)
     replies: tuple[tuple[ReplyScore, ReplyScore], ...] = field(repr=False)
     skills: tuple[tuple[SkillScore, SkillScore], ...] = field(repr=False)
+    labelled: tuple[tuple[LabelScore, LabelScore], ...] = field(default=(), repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -84,11 +86,17 @@ class Assessment:
         return {"evaluation": self.id, **self._content()}
 
     def answers_json(self) -> list[dict[str, object]]:
-        """One object a golden question, prompt of a test row or task of a skill, told apart by `asked`; with the answer
-        of both models and its score."""
+        """One object a golden question, prompt of a test row, task of a skill or label of a test row, told apart by
+        `asked`; with the answer of both models and its score."""
         questions = [_pair_json(*pair, _question_json, _answer_json) for pair in self.answers]
         replies = [_pair_json(*pair, _prompt_json, _reply_json) for pair in self.replies]
-        return questions + replies + [_pair_json(*pair, _task_json, _skill_json) for pair in self.skills]
+        skills = [_pair_json(*pair, _task_json, _skill_json) for pair in self.skills]
+        return questions + replies + skills + [_pair_json(*pair, _row_json, _label_json) for pair in self.labelled]
+
+    @property
+    def confusions(self) -> list[Confusion]:
+        """The labels that the candidate takes for others most often."""
+        return worst_confusions([ours for ours, _ in self.labelled])
 
     def _figures(self, name: str) -> dict[str, object]:
         figures: Mapping[str, Interval] = getattr(self, name)
@@ -103,6 +111,7 @@ class Assessment:
             "reference_metrics": self._figures("reference_metrics"),
             "differences": self._figures("differences"),
             "slices": [one.to_json() for one in self.slices],
+            "confusions": [one.to_json() for one in self.confusions],
             "gates": [gate.to_json() for gate in self.gates],
             "forgetting": self.forgetting.to_json() if self.forgetting else None,
             "diagnosis": self.diagnosis.to_json() if self.diagnosis else None,
@@ -129,6 +138,7 @@ def assess(gates: GatesSection, candidate: Measured, reference: Measured, contex
         answers=tuple(zip(candidate.answers, reference.answers, strict=True)),
         replies=tuple(zip(candidate.replies, reference.replies, strict=True)),
         skills=tuple(zip(candidate.skills, reference.skills, strict=True)),
+        labelled=tuple(zip(candidate.labelled, reference.labelled, strict=True)),
     )
 
 
@@ -137,6 +147,7 @@ def _refuse_unpaired(candidate: Measured, reference: Measured) -> None:
         ("questions", [one.question for one in candidate.answers], [one.question for one in reference.answers]),
         ("test rows", [one.row_id for one in candidate.replies], [one.row_id for one in reference.replies]),
         ("tasks", [one.prompt for one in candidate.skills], [one.prompt for one in reference.skills]),
+        ("texts", [one.row_id for one in candidate.labelled], [one.row_id for one in reference.labelled]),
     )
     for what, ours, theirs in asked:
         if ours != theirs:
@@ -173,6 +184,14 @@ def _prompt_json(score: ReplyScore) -> dict[str, object]:
 
 def _task_json(score: SkillScore) -> dict[str, object]:
     return {"asked": "skill", "skill": score.skill, "question": score.prompt}
+
+
+def _row_json(score: LabelScore) -> dict[str, object]:
+    return {"asked": "label", "row": score.row_id, "expected": score.expected}
+
+
+def _label_json(score: LabelScore) -> dict[str, object]:
+    return {"answer": score.given, "right": score.given == score.expected}
 
 
 def _skill_json(score: SkillScore) -> dict[str, object]:

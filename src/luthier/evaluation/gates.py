@@ -71,7 +71,7 @@ def judge(
     general text and skills of `base`, the model before any tuning. Raises EvaluationError where losses are not of the
     same rows.
     """
-    sizes = [len(candidate.test)] if gates.loss else []
+    sizes = [len(candidate.test)] if gates.loss or gates.accuracy is not None else []
     sizes += [len(candidate.answers)] if gates.facts is not None or gates.unsupported_facts is not None else []
     enough = max(sizes, default=0) >= MIN_PAIRED_EXAMPLES
     results = []
@@ -79,6 +79,8 @@ def judge(
         results.append(_loss_gate(candidate, reference, enough))
     if gates.facts is not None:
         results.append(_facts_gate(gates.facts, candidate, reference))
+    if gates.accuracy is not None:
+        results.append(_accuracy_gate(gates.accuracy, candidate, reference))
     if gates.unsupported_facts is not None:
         results.append(_unsupported_gate(gates.unsupported_facts, candidate, reference))
     if gates.forgetting is not None:
@@ -110,7 +112,7 @@ def _loss_gate(candidate: Measured, reference: Measured, enough: bool) -> GateRe
     difference = loss_difference(candidate.test, reference.test)
     measured = (
         f"test loss {loss_interval(candidate.test).value:.3f} against {loss_interval(reference.test).value:.3f} of "
-        f"{reference.model}, difference {difference.value:+.3f} nats per token "
+        f"{reference.model}, difference {difference.value:+.3f} nats per {'text' if candidate.labels else 'token'} "
         f"(95 % interval {difference.low:+.3f} to {difference.high:+.3f}, {rows} test rows)"
     )
     if rows < MIN_BOOTSTRAP_ROWS:
@@ -127,19 +129,37 @@ def _facts_gate(least: float, candidate: Measured, reference: Measured) -> GateR
     ours, theirs = _recalled(candidate), _recalled(reference)
     if not ours:
         return GateResult("facts", "inconclusive", "There are no answers to golden questions.")
+    return _share_gate("facts", least, ours, theirs, "questions recalled", "Recalls fewer facts", reference.model)
+
+
+def _accuracy_gate(least: float, candidate: Measured, reference: Measured) -> GateResult:
+    ours, theirs = (
+        [one.given == one.expected for one in sorted(two.labelled, key=lambda one: one.row_id)]
+        for two in (candidate, reference)
+    )
+    if not ours:
+        return GateResult("accuracy", "inconclusive", "There are no test rows to give labels to.")
+    what, worse = "test texts labelled right", "Labels fewer texts right"
+    return _share_gate("accuracy", least, ours, theirs, what, worse, reference.model)
+
+
+def _share_gate(
+    gate: str, least: float, ours: Sequence[bool], theirs: Sequence[bool], what: str, worse: str, reference: str
+) -> GateResult:
+    """A share that is to reach `least`, and not to fall below the reference's beyond chance."""
     share, base, difference = share_interval(ours), share_interval(theirs), paired_difference(ours, theirs)
     measured = (
-        f"{share.value:.1%} of {len(ours)} questions recalled (95 % interval {share.low:.1%} to {share.high:.1%}), "
-        f"{reference.model} {base.value:.1%}, difference {100 * difference.value:+.1f} points "
+        f"{share.value:.1%} of {len(ours)} {what} (95 % interval {share.low:.1%} to {share.high:.1%}), "
+        f"{reference} {base.value:.1%}, difference {100 * difference.value:+.1f} points "
         f"({100 * difference.low:+.1f} to {100 * difference.high:+.1f})"
     )
     if difference.high < 0 and len(ours) >= MIN_BOOTSTRAP_ROWS:
-        return GateResult("facts", "fail", f"Recalls fewer facts beyond chance: {measured}.")
+        return GateResult(gate, "fail", f"{worse} beyond chance: {measured}.")
     if len(ours) < MIN_PAIRED_EXAMPLES:
-        return GateResult("facts", "inconclusive", f"{_too_few(len(ours))} Found: {measured}.")
+        return GateResult(gate, "inconclusive", f"{_too_few(len(ours))} Found: {measured}.")
     if share.value < least:
-        return GateResult("facts", "fail", f"Below the {least:.1%} asked for: {measured}.")
-    return GateResult("facts", "pass", f"At or above the {least:.1%} asked for: {measured}.")
+        return GateResult(gate, "fail", f"Below the {least:.1%} asked for: {measured}.")
+    return GateResult(gate, "pass", f"At or above the {least:.1%} asked for: {measured}.")
 
 
 def _unsupported_gate(most: float, candidate: Measured, reference: Measured) -> GateResult:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from luthier.core.rows import RowLoss
+from luthier.evaluation.classification import LabelScore
 from luthier.evaluation.facts import AnswerScore
 from luthier.evaluation.replies import ReplyScore
 from luthier.evaluation.skills import SkillScore
@@ -13,6 +14,8 @@ from luthier.evaluation.skills import SkillScore
 class Measured:
     """Losses of the splits and of general text, and scores of answers: to golden questions, to the prompts of test
     rows (`replies`), and to tasks of general skills. `seconds` are those of single answers, asked one at a time.
+    Of a classifier, losses are those of the labels, one a text; `labelled` are the test rows, `labels` all that there
+    are.
 
     `model` is the id of a run, release or base model. Two models are compared on the same rows, questions, prompts
     and tasks, in one order.
@@ -26,6 +29,8 @@ class Measured:
     general: Sequence[RowLoss] = ()
     skills: Sequence[SkillScore] = ()
     seconds: Sequence[float] = ()
+    labelled: Sequence[LabelScore] = ()
+    labels: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

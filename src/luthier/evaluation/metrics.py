@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from luthier.core.rows import RowLoss
+from luthier.evaluation.classification import label_columns, macro_f1
 from luthier.evaluation.losses import loss_columns, perplexity
 from luthier.evaluation.measured import HeldOutRow, Measured
 from luthier.evaluation.replies import bleu_of_sums
@@ -22,7 +23,7 @@ from luthier.evaluation.statistics import (
 )
 
 Unit = Literal["nats", "bits", "share", "number", "points", "seconds"]
-"""`points` are in 0..100; `nats` are per token."""
+"""`points` are in 0..100; `nats` are per token, of a classifier per text."""
 Better = Literal["lower", "higher", "neither"]
 HeldOut = Mapping[str, HeldOutRow]
 Columns = Callable[[Measured, HeldOut], Numbers]
@@ -45,7 +46,8 @@ class Metric:
         rows = self.columns(measured, held_out)
         if not len(rows):
             return None
-        if self.unit == "share" and np.isin(rows[:, 0], (0, 1)).all() and (rows[:, 1] == 1).all():
+        yes_or_no = self.figure is ratio and np.isin(rows[:, 0], (0, 1)).all() and (rows[:, 1] == 1).all()
+        if self.unit == "share" and yes_or_no:
             return share_interval(rows[:, 0].astype(bool).tolist())
         return figure_interval(rows, self.figure)
 
@@ -57,9 +59,9 @@ class Metric:
         return paired_figure_difference(ours, theirs, self.figure)
 
 
-def _loss(rows: Callable[[Measured], Sequence[RowLoss]]) -> Columns:
+def _loss(rows: Callable[[Measured], Sequence[RowLoss]], of_labels: bool = False) -> Columns:
     def columns(measured: Measured, _: HeldOut) -> Numbers:
-        scored = rows(measured)
+        scored = rows(measured) if bool(measured.labels) == of_labels else ()
         return loss_columns(scored) if scored else np.empty((0, 2))
 
     return columns
@@ -67,7 +69,7 @@ def _loss(rows: Callable[[Measured], Sequence[RowLoss]]) -> Columns:
 
 def _token_accuracy(measured: Measured, _: HeldOut) -> Numbers:
     rows = sorted(measured.test, key=lambda row: row.row_id)
-    return _table([(row.correct_tokens, row.target_tokens) for row in rows])
+    return _table([(row.correct_tokens, row.target_tokens) for row in rows if not measured.labels])
 
 
 def _bits_per_byte(measured: Measured, held_out: HeldOut) -> Numbers:
@@ -97,7 +99,36 @@ def _skill(name: str) -> Columns:
 
 SKILLS = ("instructions", "arithmetic", "politeness", "JSON")
 
+
+def _label_accuracy(measured: Measured, _: HeldOut) -> Numbers:
+    scores = sorted(measured.labelled, key=lambda score: score.row_id)
+    return _table([(score.given == score.expected, 1) for score in scores])
+
+
 METRICS: tuple[Metric, ...] = (
+    Metric("test_accuracy", "test texts labelled right", "share", "higher", _label_accuracy),
+    Metric(
+        "test_macro_f1",
+        "test macro-F1",
+        "share",
+        "higher",
+        lambda one, _: label_columns(one.labelled, one.labels),
+        macro_f1,
+    ),
+    Metric(
+        "test_label_loss",
+        "test loss (nats per text)",
+        "nats",
+        "lower",
+        _loss(lambda one: one.test, of_labels=True),
+    ),
+    Metric(
+        "validation_label_loss",
+        "validation loss (nats per text)",
+        "nats",
+        "lower",
+        _loss(lambda one: one.validation, of_labels=True),
+    ),
     Metric("validation_loss", "validation loss (nats per token)", "nats", "lower", _loss(lambda one: one.validation)),
     Metric(
         "validation_perplexity",

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from luthier.evaluation.assessment import Assessment, Forgetting
+from luthier.evaluation.classification import Confusion
 from luthier.evaluation.facts import AnswerScore
 from luthier.evaluation.gates import Verdict
 from luthier.evaluation.metrics import METRIC_OF, METRICS, Metric, Unit
@@ -36,6 +37,8 @@ def render_report(assessment: Assessment, examples: int = 3) -> str:
         parts += ["## Figures (95 % interval in brackets)", _table(_metric_rows(assessment))]
     if assessment.forgetting:
         parts += ["## What was forgotten", forgetting_sentence(assessment.forgetting)]
+    if assessment.confusions:
+        parts += ["## Labels taken for others", _table(_confusion_rows(assessment.confusions))]
     if assessment.slices:
         parts += ["## Parts", _table(_slice_rows(assessment.slices))]
     for title, pairs in zip(("Right", "Wrong"), choose_examples(assessment.answers, examples), strict=True):
@@ -102,6 +105,11 @@ def _metric_rows(assessment: Assessment) -> list[tuple[str, ...]]:
             if any(metric.name in metrics for metrics in columns)
         ),
     ]
+
+
+def _confusion_rows(confusions: Sequence[Confusion]) -> list[tuple[str, ...]]:
+    header = ("label", "given", "texts", "of those with the label")
+    return [header, *((one.expected, one.given, str(one.count), f"{one.count / one.of:.1%}") for one in confusions)]
 
 
 def _slice_rows(slices: Sequence[Slice]) -> list[tuple[str, ...]]:

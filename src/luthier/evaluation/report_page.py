@@ -28,6 +28,7 @@ GAINED = 5
 GATE_QUESTIONS: Mapping[str, str] = {
     "loss": "Does it write like your people do?",
     "facts": "Does it know the facts?",
+    "accuracy": "Does it give the right labels?",
     "unsupported_facts": "Does it make things up?",
     "forgetting": "Does it still know what it knew before?",
     "latency": "Is it fast enough?",
@@ -37,7 +38,7 @@ GATE_QUESTIONS: Mapping[str, str] = {
 """What each gate asks, in the words of somebody who answers customers."""
 ANSWERS: Mapping[Verdict, str] = {"pass": "Yes", "fail": "No", "inconclusive": "Cannot tell"}
 TONES: Mapping[Verdict, str] = {"pass": "yes", "fail": "no", "inconclusive": "partly"}
-HEADLINES = ("facts_recalled", "facts_wrong", "facts_unsupported", "never_stopped")
+HEADLINES = ("test_accuracy", "test_macro_f1", "facts_recalled", "facts_wrong", "facts_unsupported", "never_stopped")
 _ORDER: tuple[Verdict, ...] = ("fail", "inconclusive", "pass")
 
 
@@ -64,7 +65,10 @@ def render_page(assessment: Assessment, curves: Mapping[str, Curve]) -> str:
         assessment=assessment,
         verdict=VERDICTS[assessment.verdict],
         tone=TONES[assessment.verdict],
-        gates=[(GATE_QUESTIONS[gate.gate], ANSWERS[gate.verdict], TONES[gate.verdict], gate.reason) for gate in gates],
+        gates=[
+            (_question(gate.gate, assessment), ANSWERS[gate.verdict], TONES[gate.verdict], gate.reason)
+            for gate in gates
+        ],
         headlines=_headlines(assessment),
         chart=curves_svg(curves.get("train", ()), curves.get("validation", ()), mark),
         rows=figure_rows(assessment),
@@ -114,6 +118,11 @@ def _headlines(assessment: Assessment) -> list[tuple[str, str, str]]:
         for name in HEADLINES
         if name in assessment.metrics and name in assessment.reference_metrics
     ]
+
+
+def _question(gate: str, assessment: Assessment) -> str:
+    of_labels = gate == "loss" and assessment.labelled
+    return "Is it surer of the right labels?" if of_labels else GATE_QUESTIONS[gate]
 
 
 def _skills(assessment: Assessment) -> list[tuple[str, str, str]]:

@@ -49,7 +49,7 @@ def find_slices(candidate: Measured, reference: Measured, held_out: HeldOut) -> 
     topics = [score.topic for score in candidate.answers]
     recalled = [_shares([score.recalled for score in one.answers]) for one in (candidate, reference)]
     slices += _divide("topic", "facts_recalled", topics, *recalled)
-    if candidate.test and reference.test:
+    if candidate.test and reference.test and not candidate.labels:
         rows = [held_out.get(row.row_id) for row in sorted(candidate.test, key=lambda row: row.row_id)]
         losses = [loss_columns(one.test) for one in (candidate, reference)]
         for by, name_of in _PARTS:

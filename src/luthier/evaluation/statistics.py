@@ -106,7 +106,9 @@ def _checked(rows: ArrayLike) -> Numbers:
 
 def _sums(array: Numbers, places: NDArray[np.int32]) -> Numbers:
     """Sums over the rows of each resample: [resamples, columns] of array [rows, columns], places [resamples, rows]."""
-    return np.stack([column[places].sum(axis=1) for column in array.T], axis=-1)
+    counts = np.stack([np.bincount(drawn, minlength=len(array)) for drawn in places])
+    sums: Numbers = counts.astype(np.float64) @ array
+    return sums
 
 
 def _interval(value: float, drawn: Numbers) -> Interval:

@@ -47,6 +47,13 @@ class Classifier:
         back[torch.tensor(places)] = torch.arange(len(places))
         return joined.to(torch.promote_types(joined.dtype, torch.float32)).index_select(0, back)
 
+    @torch.no_grad()
+    def log_probabilities(self, texts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """[texts, labels], in fp64; none where there is no text."""
+        if not texts:
+            return torch.empty(0, len(self.labels), dtype=torch.float64)
+        return torch.log_softmax(self.logits(texts).double(), dim=1)
+
 
 @dataclass(frozen=True, slots=True)
 class NewHead:

@@ -24,6 +24,7 @@ class RunsGenerator:
 
     def __init__(self, project: Project, base: Base) -> None:
         self._project, self._base, self._base_id = project, base, base.artefact.id
+        self._template = base.template
         self._shared = self._engine(base.load(), self._base_id)
         self._own: dict[str, Engine] = {}
         self._loading = threading.Lock()
@@ -56,7 +57,7 @@ class RunsGenerator:
 
     def _engine(self, model: Any, name: str) -> Engine:
         causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-        return Engine(causal, self._base.tokenizer, self._base.template, name)
+        return Engine(causal, self._base.tokenizer, self._template, name)
 
 
 def runs_of(project: Project, base: str) -> list[Artefact]:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from luthier.core.artefacts import Artefact, BaseModel, Evaluation, Run
@@ -23,6 +23,8 @@ from luthier.evaluation import (
 )
 from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.card import model_card
+from luthier.pipeline.engine import task_of
+from luthier.pipeline.labels import measure_labels
 from luthier.pipeline.measure import find_tested_leaks, measure_base, measure_models, set_exam
 from luthier.pipeline.prepare import dataset_rows
 from luthier.pipeline.project import Project
@@ -69,8 +71,8 @@ def evaluate(project: Project, run: str | None = None, against: str | None = Non
     """Measure a run (the latest if none is named) beside another or the base model, by default beside what it would
     replace: the released run, or the base model before any release.
 
-    Losses come from the run's own dataset, answers from the recipe's golden questions. Raises EvaluationError for
-    questions that cannot be read, and for runs of different base models.
+    Losses and labels come from the run's own dataset, answers from the recipe's golden questions. Raises
+    EvaluationError for questions that cannot be read, and for runs of different base models or another task.
     """
     begin = time.monotonic()
     settings = project.recipe.evaluation
@@ -82,15 +84,16 @@ def evaluate(project: Project, run: str | None = None, against: str | None = Non
         held_out = _held_out(project, candidate, reference)
         dataset = project.registry.get(candidate.parents[0], "dataset")
         trained = dataset_rows(project, dataset, "train")
-        exam = set_exam(base, trained, held_out["validation"], held_out["test"], questions)
-        measured = measure_models(project, base, exam, [reference.id, candidate.id], timed=candidate.id)
         curves = _curves(project, candidate)
-        context = Context(
-            held_out=exam.held_out,
-            base=measured.get(base.artefact.id) or measure_base(project, base, exam),
-            leaks=find_tested_leaks(trained, held_out["test"], questions),
-            diagnosis=_diagnosis(candidate, curves),
-        )
+        leaks = find_tested_leaks(trained, held_out["test"], questions)
+        context = Context(leaks=leaks, diagnosis=_diagnosis(candidate, curves))
+        if project.recipe.task == "classification":
+            measured = measure_labels(project, base, dataset, held_out, [reference.id, candidate.id])
+        else:
+            exam = set_exam(base, trained, held_out["validation"], held_out["test"], questions)
+            measured = measure_models(project, base, exam, [reference.id, candidate.id], timed=candidate.id)
+            untrained = measured.get(base.artefact.id) or measure_base(project, base, exam)
+            context = replace(context, held_out=exam.held_out, base=untrained)
         assessment = assess(settings.gates, measured[candidate.id], measured[reference.id], context)
         path = _record(project, candidate, assessment, curves)
     return Evaluated(candidate.id, path, assessment, time.monotonic() - begin)
@@ -108,6 +111,11 @@ def _reference(project: Project, base: Base, candidate: Artefact, against: str |
                 f"{model.id} stands on {origin}, and the recipe's base model is {base.artefact.id}",
                 where="model.base",
                 allowed="the base model that both were made from",
+            )
+        labels = "classification" in (task := project.recipe.task, trained := task_of(model))
+        if isinstance(model, Run) and labels and task != trained:
+            raise EvaluationError(
+                f"{model.id} was trained for task {trained}, and the recipe is for {task}", where="task"
             )
     return reference
 

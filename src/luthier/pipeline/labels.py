@@ -1,16 +1,23 @@
 """Classification in a project: labels of its datasets, rows as a classifier's examples, classifiers of its runs."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 from luthier.core.artefacts import Artefact
-from luthier.core.errors import DatasetError
-from luthier.core.rows import SPLITS, LabelledTokens, Row
+from luthier.core.errors import DatasetError, EvaluationError
+from luthier.core.rows import SPLITS, LabelledTokens, Row, RowLoss
+from luthier.evaluation import LabelScore, Measured
 from luthier.models.classifier import Classifier, NewHead, labels_in, load_classifier, load_trained_classifier
 from luthier.models.methods import load_trained, trained_folder
 from luthier.pipeline.base import Base
 from luthier.pipeline.engine import run_folder
 from luthier.pipeline.prepare import dataset_rows
 from luthier.pipeline.project import Project
+
+Numbers = npt.NDArray[np.float64]
 
 
 def dataset_labels(project: Project, dataset: Artefact) -> tuple[str, ...]:
@@ -50,6 +57,62 @@ def new_classifier(project: Project, base: Base, labels: Sequence[str]) -> NewHe
     tokenizer = base.tokenizer
     padding = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     return load_classifier(base.files, labels, base.dtype, project.recipe.training.seed, padding)
+
+
+def measure_labels(
+    project: Project, base: Base, dataset: Artefact, held_out: Mapping[str, Sequence[Row]], models: Sequence[str]
+) -> dict[str, Measured]:
+    """Each model on the validation and test rows of a dataset, by its id.
+
+    The base model knows no labels: what stands for it gives each text the commonest label of the training rows, and
+    expects all of them as often as they come in these (add one, Laplace). Raises EvaluationError for a run that knows
+    other labels than these rows have.
+    """
+    labels = dataset_labels(project, dataset)
+    validation, test = held_out["validation"], held_out["test"]
+    measured = {}
+    for model in models:
+        project.reporter.say(f"measuring the labels of {model}")
+        if model == base.artefact.id:
+            frequencies = Counter(row.label for row in dataset_rows(project, dataset, "train"))
+            guess = np.log([frequencies[label] + 1 for label in labels]) - np.log(frequencies.total() + len(labels))
+            scores = {split: np.tile(guess, (len(rows), 1)) for split, rows in held_out.items()}
+        else:
+            classifier = run_classifier(project, base, model)
+            if set(classifier.labels) != set(labels):
+                other = sorted(set(classifier.labels) ^ set(labels))
+                raise EvaluationError(
+                    f"{model} was trained for other labels than {dataset.id} has, such as {other[0]}",
+                    allowed=f"--against {base.artefact.id}",
+                )
+            order = [classifier.labels.index(label) for label in labels]
+            scores = {
+                split: _log_probabilities(base, classifier, rows, model)[:, order] for split, rows in held_out.items()
+            }
+        given = scores["test"].argmax(axis=1)
+        measured[model] = Measured(
+            model,
+            test=_losses(test, scores["test"], labels),
+            validation=_losses(validation, scores["validation"], labels),
+            labelled=[LabelScore(row.id, str(row.label), labels[one]) for row, one in zip(test, given, strict=True)],
+            labels=labels,
+        )
+    return measured
+
+
+def _log_probabilities(base: Base, classifier: Classifier, rows: Sequence[Row], where: str) -> Numbers:
+    """[rows, labels] in the order of the classifier."""
+    examples = labelled(base, rows, classifier.labels, classifier.max_tokens, where)
+    return classifier.log_probabilities([example.input_ids for example in examples]).numpy()
+
+
+def _losses(rows: Sequence[Row], scores: Numbers, labels: Sequence[str]) -> list[RowLoss]:
+    given = scores.argmax(axis=1)
+    numbers = [labels.index(str(row.label)) for row in rows]
+    return [
+        RowLoss(row.id, -float(scores[place, number]), 1, int(given[place] == number))
+        for place, (row, number) in enumerate(zip(rows, numbers, strict=True))
+    ]
 
 
 def run_classifier(project: Project, base: Base, run: str) -> Classifier:

@@ -42,7 +42,7 @@ def test_the_commands_are_those_of_the_life_cycle():
             "compose",
             "export",
         ),
-        *("chat", "serve", "release promote", "monitor"),
+        *("chat", "classify", "serve", "release promote", "monitor"),
         *("tokenizer train", "tokenizer report", "tokenizer extend"),
         *("registry list", "registry show", "registry lineage", "registry rm", "registry gc"),
     }

@@ -243,3 +243,16 @@ def test_any_yaml_is_a_recipe_or_a_plain_error(tree: object) -> None:
 def test_fields_of_another_method_are_refused(adapter, sentence):
     with pytest.raises(RecipeError, match=sentence):
         parse_recipe(f"name: a\nmodel: {{base: b}}\ndata: {{sources: [{{path: c}}]}}\nadapter: {adapter}")
+
+
+@pytest.mark.parametrize(
+    ("task", "evaluation", "message"),
+    [
+        ("chat", "{gates: {accuracy: 0.9}}", r"evaluation\.gates\.accuracy is for task classification"),
+        ("classification", "{questions: golden.jsonl}", r"evaluation\.questions and gates\.forgetting need a model"),
+        ("classification", "{gates: {forgetting: 0.1}}", r"evaluation\.questions and gates\.forgetting need a model"),
+    ],
+)
+def test_gates_are_of_the_task(task: str, evaluation: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        changed(f"task={task}", f"evaluation={evaluation}")

@@ -110,7 +110,7 @@ def test_without_any_measurement_it_still_says_why():
 
 
 def test_every_gate_has_a_question():
-    gates = assessed(facts=0.1, unsupported_facts=0.5, forgetting=1.0, latency=1.0).gates
+    gates = assessed(facts=0.1, accuracy=0.9, unsupported_facts=0.5, forgetting=1.0, latency=1.0).gates
     leaked = assess(GatesSection(loss=None), Measured("a"), Measured("b"), Context(leaks=[Leak("a", "b", 1.0)])).gates
     assert {gate.gate for gate in (*gates, *leaked)} == GATE_QUESTIONS.keys()
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import luthier
-from luthier.core.errors import DatasetError
+from luthier.core.errors import DatasetError, EvaluationError, LuthierError, ModelError
 
 WORDS = {
     "delivery": ("parcel", "delivery", "arrives", "days"),
@@ -88,3 +88,78 @@ def test_texts_that_the_model_cannot_read_are_refused(tiny_encoder_folder, tmp_p
         luthier.prepare(project)
         with pytest.raises(DatasetError, match=r"has \d+ tokens, and the model reads 64 \(data.max_length: 64"):
             luthier.train(project)
+
+
+@pytest.fixture
+def desk(tiny_encoder_folder, tmp_path):
+    """A workspace with a run that gives labels."""
+    folder = lay_out(tmp_path / "desk", tiny_encoder_folder, **METHODS["full"])
+    with luthier.open_project(folder) as project:
+        luthier.prepare(project)
+        luthier.train(project)
+        yield project
+
+
+def test_a_run_is_measured_beside_guessing_and_then_beside_the_released_one(desk):
+    found = luthier.evaluate(desk)
+    metrics = found.to_json()["metrics"]
+    assert set(metrics) == {"test_accuracy", "test_macro_f1", "test_label_loss", "validation_label_loss"}
+    run = desk.registry.get(found.run)
+    assert metrics["validation_label_loss"]["value"] == pytest.approx(run.summary["validation_loss"], rel=1e-5)
+    guessing = found.assessment.reference_metrics
+    assert found.assessment.reference == run.parents[1]
+    assert guessing["test_label_loss"].value == pytest.approx(1.0986, abs=0.01)
+    assert guessing["test_accuracy"].value == pytest.approx(1 / 3, abs=0.15)
+    answers = [json.loads(line) for line in (found.path / "answers.jsonl").read_text().splitlines()]
+    assert len(answers) == 12
+
+    luthier.promote(desk, force="to have a reference")
+    with luthier.open_project(desk.workspace.root, overrides=["training.seed=1"]) as other:
+        second = luthier.train(other).run
+        assert luthier.evaluate(other, second).assessment.reference == found.run
+
+
+def test_runs_of_other_tasks_and_labels_are_no_reference(desk):
+    first = desk.registry.latest("run").id
+    with luthier.open_project(desk.workspace.root, overrides=["task=chat"]) as other, pytest.raises(LuthierError):
+        luthier.evaluate(other, first)
+    path = desk.workspace.root / "raw" / "mails.jsonl"
+    path.write_text(path.read_text().replace('"refund"', '"money back"'))
+    luthier.prepare(desk)
+    second = luthier.train(desk).run
+    with pytest.raises(EvaluationError, match=r"was trained for other labels than .* has, such as money back"):
+        luthier.evaluate(desk, second, against=first)
+
+
+def test_a_run_gives_texts_their_labels(desk, command):
+    texts = ["parcel delivery number 7, is it so?", "refund order number 8, is it so?"]
+    found = luthier.classify(desk, texts)
+    assert [one.text for one in found] == texts
+    assert [one.labels[0][0] for one in found] == ["delivery", "refund"]
+    for one in found:
+        probabilities = [probability for _, probability in one.labels]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert sum(probabilities) == pytest.approx(1)
+    alone = luthier.classify(desk, texts[:1], model=desk.registry.latest("run").id)
+    assert alone[0].labels[0] == (found[0].labels[0][0], pytest.approx(found[0].labels[0][1], abs=1e-5))
+    luthier.evaluate(desk)
+    luthier.promote(desk, force="to have a name")
+    assert luthier.classify(desk, texts, model=desk.recipe.name) == found
+    ended = command(desk.workspace.root, "classify", *texts)
+    assert ended.out.splitlines()[0] == texts[0]
+    assert ended.out.splitlines()[1].startswith("  delivery ")
+    [told] = command(desk.workspace.root, "classify", texts[1], "--json").json["texts"]
+    assert told["text"] == texts[1]
+    assert [label["label"] for label in told["labels"]] == [label for label, _ in found[1].labels]
+    assert told["labels"][0]["probability"] == pytest.approx(found[1].labels[0][1], abs=1e-5)
+
+
+def test_what_cannot_be_classified_is_said_in_a_sentence(desk, command):
+    with pytest.raises(ModelError, match=r"a text has \d+ tokens, and the model reads 64"):
+        luthier.classify(desk, ["returns are free " * 40])
+    with (
+        luthier.open_project(desk.workspace.root, overrides=["task=chat"]) as other,
+        pytest.raises(ModelError, match=r"task: run-.* gives no labels \(a run of task classification\)"),
+    ):
+        luthier.classify(other, ["Where is it?"])
+    assert command(desk.workspace.root, "chat").err.startswith("luthier: task: this needs a model that answers")
