@@ -279,6 +279,9 @@ def _methods_of(field: str) -> tuple[Method, ...]:
 PreferenceLoss = Literal["dpo", "orpo", "kto"]
 
 
+Tracker = Literal["tensorboard", "mlflow", "wandb"]
+
+
 class TrainingSection(Section):
     """Hyperparameters of the loop."""
 
@@ -314,6 +317,9 @@ class TrainingSection(Section):
     )
     save_seconds: Annotated[float, Field(gt=0, le=60)] = Field(
         30, description="seconds between checkpoints: what a killed training loses at most"
+    )
+    report_to: tuple[Tracker, ...] = Field(
+        (), description="where losses are shown while training goes on, e.g. [tensorboard]; needs the extra trackers"
     )
     seed: int = Field(0, description="of the adapter's first weights and of the order of rows")
     preference_loss: PreferenceLoss = Field(

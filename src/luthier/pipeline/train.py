@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from luthier.core.artefacts import Dataset, Run
@@ -37,6 +38,7 @@ from luthier.training import (
     free_memory,
     kept_bytes,
     pack_capacity,
+    trackers,
 )
 from luthier.training.objective import E
 
@@ -91,8 +93,15 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
         _begin(project, partial, inputs)
         _save(model, partial, base)
     ranks.wait()
+    trackers_of_first = project.recipe.training.report_to if ranks.is_first else ()
     try:
-        state = fit(training, checkpoint, resume, lambda state: _tell(project, training.schedule, state))
+        with trackers(trackers_of_first, partial.stem, project.workspace.state, inputs) as track:
+
+            def on_step(state: TrainingState) -> None:
+                _tell(project, training.schedule, state)
+                track(state)
+
+            state = fit(training, checkpoint, resume, on_step)
     except KeyboardInterrupt:
         project.reporter.say("Training was stopped. Go on with: luthier train --resume")
         raise
@@ -188,7 +197,10 @@ def _inputs(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> dic
         "number of processes": ranks.size,
         "data.max_length": recipe.data.max_length,
         **{f"adapter.{name}": value for name, value in recipe.adapter.model_dump(mode="json").items()},
-        **{f"training.{name}": value for name, value in recipe.training.model_dump(mode="json").items()},
+        **{
+            f"training.{name}": value
+            for name, value in recipe.training.model_dump(mode="json", exclude={"report_to"}).items()
+        },
     }
 
 
@@ -223,12 +235,20 @@ def _tell(project: Project, schedule: Schedule[Any], state: TrainingState) -> No
     total = len(schedule.steps)
     left = (schedule.tokens - state.tokens) / state.tokens_per_second
     loss = state.train_curve[-1]["loss"] if state.train_curve else float("nan")
-    detail = f"loss {loss:.3f}, {state.tokens_per_second:,.0f} tokens/s, {left / 60:.1f} min left"
+    detail = (
+        f"loss {loss:.3f}, {state.tokens_per_second:,.0f} tokens/s, {_memory() / 1e9:.1f} GB, {left / 60:.1f} min left"
+    )
     if state.rollbacks:
         detail += f", went back to earlier weights {state.rollbacks} times"
     if state.validation_curve:
         detail += f", validation {shown_figures(state.validation_curve[-1])}"
     project.reporter.progress("training", total if state.stopped_early else state.step, total, detail)
+
+
+def _memory() -> int:
+    """Bytes of memory that this process takes now."""
+    resident: int = psutil.Process().memory_info().rss
+    return resident
 
 
 def shown_figures(figures: Mapping[str, float]) -> str:

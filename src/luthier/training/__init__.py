@@ -17,6 +17,7 @@ from luthier.training.preference import (
 from luthier.training.ranks import Ranks
 from luthier.training.schedule import Schedule, pack_capacity
 from luthier.training.state import TrainingState
+from luthier.training.trackers import trackers
 
 __all__ = [
     "AnswerPair",
@@ -44,4 +45,5 @@ __all__ = [
     "log_likelihoods",
     "overall",
     "pack_capacity",
+    "trackers",
 ]
