@@ -34,6 +34,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench_training.py
 	$(BIN)/python benchmarks/bench_personal_data.py
 	$(BIN)/python benchmarks/bench_unsupported_facts.py
+	$(BIN)/python benchmarks/bench_groundedness.py
 	$(BIN)/python benchmarks/bench_dedupe.py
 	$(BIN)/python benchmarks/bench_prepare.py --kill-after 30
 	$(BIN)/python benchmarks/bench_splits.py
