@@ -150,6 +150,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "reference_metrics": "the metrics of the reference",
         "differences": "by name: the candidate's metric less the reference's, example by example, with its interval",
         "slices": "parts: `by`, `name`, `metric`, `examples`, `candidate`, `reference`, `difference`",
+        "variants": "questions asked otherwise: `change`, `name`, `questions`, `recalled`, `difference`",
         "forgetting": "`base`, `rise` of the loss on general text, `lost` skills; or null",
         "path": "folder of the report and all answers",
         "page": "the report as one HTML page",

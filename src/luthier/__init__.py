@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from luthier.pipeline.compose import compose
     from luthier.pipeline.datasets import dataset_stats, diff, dropped_records, export_dataset, leakage, show_rows
     from luthier.pipeline.demo import demo
+    from luthier.pipeline.encoder import open_embed
     from luthier.pipeline.evaluate import evaluate
     from luthier.pipeline.export import export
     from luthier.pipeline.init import init, init_from
@@ -59,6 +60,7 @@ __all__ = [
     "list_artefacts",
     "monitor",
     "open_chat",
+    "open_embed",
     "open_project",
     "plan",
     "prepare",
@@ -94,6 +96,7 @@ _HOMES = {
     "list_artefacts": "registry",
     "monitor": "monitor",
     "open_chat": "chat",
+    "open_embed": "encoder",
     "open_project": "project",
     "plan": "plan",
     "prepare": "prepare",

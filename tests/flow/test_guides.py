@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from itertools import pairwise, permutations
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 import luthier
 from luthier.core.recipe import parse_recipe
 from luthier.evaluation import read_questions
+from luthier.evaluation.report_page import GATE_QUESTIONS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -171,6 +173,39 @@ def test_classifying_texts(command, tiny_encoder_folder, tmp_path):
         assert ended.code in ((0, 2) if "evaluate" in code else (0,)), ended.err
         assert_shown(shown, ended.out)
     assert set(re.findall(r"(\w+) [0-9.]+%", ended.out)) == set(topics)
+
+
+def test_reading_an_evaluation(command, evaluated_shop):
+    """The page has every question that the guide explains, under the names that it uses."""
+    page = "guides/did-it-work.md"
+    [(code, _)] = shown_after(page, "text")
+    ended = command(evaluated_shop, *arguments(code, {}))
+    assert ended.code == 0, ended.err
+    guide = (DOCS / page).read_text(encoding="utf-8")
+    for gate, question in GATE_QUESTIONS.items():
+        assert gate == "evaluation.gates" or f"| {question} | `{gate}` |" in guide
+    [picture] = re.findall(r"\]\((images/.*?)\)", guide)
+    assert (DOCS / "guides" / picture).stat().st_size < 300_000
+
+
+def test_hallucination(command, evaluated_shop, capsys, monkeypatch):
+    page = "guides/hallucination.md"
+    monkeypatch.chdir(evaluated_shop)
+    monkeypatch.setattr(
+        luthier, "open_embed", lambda _: lambda texts: np.eye(2)[[int("pool" in text) for text in texts]]
+    )
+    found = [*blocks(page), ("", "")]
+    ran = 0
+    for (language, code), (next_language, shown) in pairwise(found):
+        if language == "sh":
+            assert command(evaluated_shop, *arguments(code, {})).code == 0
+        elif language == "python":
+            exec(compile(code, page, "exec"), {})
+            printed = capsys.readouterr().out
+            assert next_language != "text" or printed == shown
+            ran += 1
+    assert ran == 3
+    assert [line.split()[1] for line in printed.splitlines()] == ["True", "False"]
 
 
 def test_serving_and_monitoring(command, evaluated_shop):

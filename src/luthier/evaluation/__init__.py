@@ -15,10 +15,21 @@ from luthier.evaluation.report_page import render_page
 from luthier.evaluation.skills import SkillScore, SkillTask, general_texts, score_skills, skill_tasks
 from luthier.evaluation.slices import Slice
 from luthier.evaluation.statistics import Interval, mean_interval, paired_difference, share_interval
+from luthier.evaluation.steadiness import (
+    SAMPLES,
+    TEMPERATURE,
+    SampledScore,
+    VariantScore,
+    agreement,
+    reworded,
+    score_variants,
+)
 
 __all__ = [
     "METRICS",
     "MIN_PAIRED_EXAMPLES",
+    "SAMPLES",
+    "TEMPERATURE",
     "AnswerScore",
     "Assessment",
     "Context",
@@ -35,10 +46,13 @@ __all__ = [
     "Metric",
     "ReplyScore",
     "ReplyTask",
+    "SampledScore",
     "SkillScore",
     "SkillTask",
     "Slice",
+    "VariantScore",
     "Verdict",
+    "agreement",
     "assess",
     "diagnose",
     "difference_text",
@@ -52,10 +66,12 @@ __all__ = [
     "read_questions",
     "render_page",
     "render_report",
+    "reworded",
     "score_answer",
     "score_answers",
     "score_reply",
     "score_skills",
+    "score_variants",
     "share_interval",
     "skill_tasks",
 ]

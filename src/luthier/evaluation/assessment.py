@@ -18,6 +18,7 @@ from luthier.evaluation.replies import ReplyScore
 from luthier.evaluation.skills import SkillScore, lost_skills
 from luthier.evaluation.slices import Slice, find_slices
 from luthier.evaluation.statistics import Interval
+from luthier.evaluation.steadiness import VariantResult, compare_variants
 
 Score = TypeVar("Score", AnswerScore, ReplyScore, SkillScore, LabelScore)
 _TIMED = frozenset({"answer_seconds"})
@@ -52,7 +53,8 @@ class Assessment:
     same for parts of the examples, results of the gates, and all answers.
 
     `answers`, `replies`, `skills` and `labelled` pair the scores of candidate and reference, one by one. `diagnosis` is
-    that of the candidate's training, None for a model that was not trained here.
+    that of the candidate's training, None for a model that was not trained here. `variants` tell how well the candidate
+    answers questions that are asked otherwise.
     """
 
     candidate: str
@@ -64,6 +66,7 @@ class Assessment:
     gates: tuple[GateResult, ...]
     forgetting: Forgetting | None
     diagnosis: Diagnosis | None
+    variants: tuple[VariantResult, ...]
     answers: tuple[tuple[AnswerScore, AnswerScore], ...] = field(repr=False)
     replies: tuple[tuple[ReplyScore, ReplyScore], ...] = field(repr=False)
     skills: tuple[tuple[SkillScore, SkillScore], ...] = field(repr=False)
@@ -115,6 +118,7 @@ class Assessment:
             "gates": [gate.to_json() for gate in self.gates],
             "forgetting": self.forgetting.to_json() if self.forgetting else None,
             "diagnosis": self.diagnosis.to_json() if self.diagnosis else None,
+            "variants": [one.to_json() for one in self.variants],
         }
 
 
@@ -135,6 +139,7 @@ def assess(gates: GatesSection, candidate: Measured, reference: Measured, contex
         gates=tuple(judge(gates, candidate, reference, context.base, context.leaks)),
         forgetting=_forgetting(candidate, context.base),
         diagnosis=context.diagnosis,
+        variants=tuple(compare_variants(candidate.variants)),
         answers=tuple(zip(candidate.answers, reference.answers, strict=True)),
         replies=tuple(zip(candidate.replies, reference.replies, strict=True)),
         skills=tuple(zip(candidate.skills, reference.skills, strict=True)),

@@ -8,14 +8,15 @@ from luthier.evaluation.classification import LabelScore
 from luthier.evaluation.facts import AnswerScore
 from luthier.evaluation.replies import ReplyScore
 from luthier.evaluation.skills import SkillScore
+from luthier.evaluation.steadiness import SampledScore, VariantScore
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Losses of the splits and of general text, and scores of answers: to golden questions, to the prompts of test
-    rows (`replies`), and to tasks of general skills. `seconds` are those of single answers, asked one at a time.
-    Of a classifier, losses are those of the labels, one a text; `labelled` are the test rows, `labels` all that there
-    are.
+    rows (`replies`), to tasks of general skills, to questions asked otherwise (`variants`) and drawn several times
+    (`sampled`). `seconds` are those of single answers, asked one at a time. Of a classifier, losses are those of the
+    labels, one a text; `labelled` are the test rows, `labels` all that there are.
 
     `model` is the id of a run, release or base model. Two models are compared on the same rows, questions, prompts
     and tasks, in one order.
@@ -28,6 +29,8 @@ class Measured:
     replies: Sequence[ReplyScore] = ()
     general: Sequence[RowLoss] = ()
     skills: Sequence[SkillScore] = ()
+    variants: Sequence[VariantScore] = ()
+    sampled: Sequence[SampledScore] = ()
     seconds: Sequence[float] = ()
     labelled: Sequence[LabelScore] = ()
     labels: Sequence[str] = ()

@@ -44,8 +44,10 @@ class Metric:
     def of(self, measured: Measured, held_out: HeldOut) -> Interval | None:
         """The figure of one model; None where nothing was measured for it."""
         rows = self.columns(measured, held_out)
-        if not len(rows):
-            return None
+        return self.interval(rows) if len(rows) else None
+
+    def interval(self, rows: Numbers) -> Interval:
+        """The figure of these examples, at least one: Wilson's interval for yes-or-no shares, else the bootstrap's."""
         yes_or_no = self.figure is ratio and np.isin(rows[:, 0], (0, 1)).all() and (rows[:, 1] == 1).all()
         if self.unit == "share" and yes_or_no:
             return share_interval(rows[:, 0].astype(bool).tolist())
@@ -223,6 +225,20 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("general_loss", "loss on general text (nats per token)", "nats", "lower", _loss(lambda one: one.general)),
     *(Metric(f"skill_{name.lower()}", f"general skill: {name}", "share", "higher", _skill(name)) for name in SKILLS),
+    Metric(
+        "variants_turned",
+        "answers that turn right or wrong when asked otherwise",
+        "share",
+        "lower",
+        _each(lambda one: [score.recalled != score.plainly for score in one.variants]),
+    ),
+    Metric(
+        "samples_agree",
+        "drawn answers that say the same",
+        "share",
+        "higher",
+        _each(lambda one: [score.agreement for score in one.sampled]),
+    ),
     Metric("answer_seconds", "seconds an answer, asked alone", "seconds", "lower", _each(lambda one: one.seconds)),
 )
 METRIC_OF: Mapping[str, Metric] = {metric.name: metric for metric in METRICS}

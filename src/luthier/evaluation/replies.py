@@ -60,10 +60,15 @@ def score_reply(reply: ReplyTask, completion: Completion) -> ReplyScore:
         facts=len(facts),
         facts_matched=len(facts & extract_facts(completion.text)),
         rouge_1=_f1(_shared_words(answer, expected), len(answer), len(expected)),
-        rouge_l=_f1(_common_subsequence(answer, expected), len(answer), len(expected)),
+        rouge_l=rouge_l(answer, expected),
         chrf=_chrf().sentence_score(completion.text, [reply.expected]).score,
         bleu=_bleu_counts(completion.text, reply.expected),
     )
+
+
+def rouge_l(one: Sequence[str], other: Sequence[str]) -> float:
+    """F1 of the longest common subsequence of two lists of words (Lin 2004), in 0..1; 1 for two empty ones."""
+    return _f1(_common_subsequence(one, other), len(one), len(other))
 
 
 def bleu_of_sums(sums: Numbers) -> Numbers:

@@ -9,6 +9,7 @@ from luthier.evaluation.gates import Verdict
 from luthier.evaluation.metrics import METRIC_OF, METRICS, Metric, Unit
 from luthier.evaluation.slices import Slice
 from luthier.evaluation.statistics import Interval
+from luthier.evaluation.steadiness import VariantResult
 
 VERDICTS: dict[Verdict, str] = {
     "pass": "PASS: this run may be released.",
@@ -39,6 +40,8 @@ def render_report(assessment: Assessment, examples: int = 3) -> str:
         parts += ["## What was forgotten", forgetting_sentence(assessment.forgetting)]
     if assessment.confusions:
         parts += ["## Labels taken for others", _table(_confusion_rows(assessment.confusions))]
+    if assessment.variants:
+        parts += ["## Asked otherwise", _table(_variant_rows(assessment.variants))]
     if assessment.slices:
         parts += ["## Parts", _table(_slice_rows(assessment.slices))]
     for title, pairs in zip(("Right", "Wrong"), choose_examples(assessment.answers, examples), strict=True):
@@ -125,6 +128,28 @@ def _slice_rows(slices: Sequence[Slice]) -> list[tuple[str, ...]]:
             for one in slices
         ),
     ]
+
+
+def _variant_rows(variants: Sequence[VariantResult]) -> list[tuple[str, ...]]:
+    recalled = METRIC_OF["facts_recalled"]
+    return [
+        ("asked", "questions", recalled.label, "beside asking plainly"),
+        *(
+            (
+                variant_text(one),
+                str(one.questions),
+                figure_text(recalled, one.recalled),
+                difference_text(recalled, one.difference),
+            )
+            for one in variants
+        ),
+    ]
+
+
+def variant_text(result: VariantResult) -> str:
+    """How the question was asked, in a few words."""
+    variant = result.variant
+    return f"by {variant.name}" if variant.change == "name" else variant.name
 
 
 def figure_text(metric: Metric, interval: Interval | None) -> str:

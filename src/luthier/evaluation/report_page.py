@@ -17,9 +17,11 @@ from luthier.evaluation.report import (
     figure_text,
     forgetting_sentence,
     remarks,
+    variant_text,
     worst_answers,
 )
 from luthier.evaluation.statistics import Interval
+from luthier.evaluation.steadiness import VariantResult
 from luthier.text.pages import fill_page
 
 WORST = 10
@@ -29,8 +31,8 @@ GATE_QUESTIONS: Mapping[str, str] = {
     "loss": "Does it write like your people do?",
     "facts": "Does it know the facts?",
     "accuracy": "Does it give the right labels?",
-    "unsupported_facts": "Does it make things up?",
-    "forgetting": "Does it still know what it knew before?",
+    "unsupported_facts": "Does it stick to what it was taught?",
+    "forgetting": "Has it kept enough of what it knew before?",
     "latency": "Is it fast enough?",
     "leakage": "Was the test fair?",
     "evaluation.gates": "What must it reach?",
@@ -78,6 +80,7 @@ def render_page(assessment: Assessment, curves: Mapping[str, Curve]) -> str:
             (one, METRIC_OF[one.metric].label, *_pair(METRIC_OF[one.metric], one.candidate, one.reference))
             for one in assessment.slices
         ],
+        variants=[(variant_text(one), one.questions, *_variant_figures(one)) for one in assessment.variants],
         worst=[_shown(pair) for pair in worst_answers(assessment.answers, WORST)],
         gained=[_shown(pair) for pair in right if not pair[1].recalled],
     )
@@ -138,6 +141,12 @@ def _skills(assessment: Assessment) -> list[tuple[str, str, str]]:
 
 def _pair(metric: Metric, *intervals: Interval) -> Sequence[str]:
     return [figure_text(metric, interval) for interval in intervals]
+
+
+def _variant_figures(one: VariantResult) -> tuple[str, str, str]:
+    """(share recalled, difference from asking plainly, whether that is for better or worse)"""
+    metric = METRIC_OF["facts_recalled"]
+    return figure_text(metric, one.recalled), difference_text(metric, one.difference), change_of(metric, one.difference)
 
 
 def _shown(pair: AnswerPair) -> Mapping[str, object]:

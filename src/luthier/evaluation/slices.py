@@ -8,7 +8,7 @@ import numpy as np
 from luthier.evaluation.losses import loss_columns
 from luthier.evaluation.measured import HeldOutRow, Measured
 from luthier.evaluation.metrics import METRIC_OF, HeldOut
-from luthier.evaluation.statistics import Interval, Numbers, figure_interval, paired_figure_difference
+from luthier.evaluation.statistics import Interval, Numbers, paired_figure_difference
 
 FEWEST_EXAMPLES = 5
 """A part of fewer examples is left out: its interval would not be believed."""
@@ -77,7 +77,7 @@ def _shares(hits: Sequence[bool]) -> Numbers:
 
 def _divide(by: str, metric: str, names: Sequence[str], ours: Numbers, theirs: Numbers) -> list[Slice]:
     """One slice a name; examples without a name are in none."""
-    figure = METRIC_OF[metric].figure
+    measure = METRIC_OF[metric]
     slices = []
     for name in sorted(set(names) - {""}):
         places = np.array([other == name for other in names])
@@ -88,9 +88,9 @@ def _divide(by: str, metric: str, names: Sequence[str], ours: Numbers, theirs: N
                     name,
                     metric,
                     int(places.sum()),
-                    figure_interval(ours[places], figure),
-                    figure_interval(theirs[places], figure),
-                    paired_figure_difference(ours[places], theirs[places], figure),
+                    measure.interval(ours[places]),
+                    measure.interval(theirs[places]),
+                    paired_figure_difference(ours[places], theirs[places], measure.figure),
                 )
             )
     return slices if len(slices) > 1 else []

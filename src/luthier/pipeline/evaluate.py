@@ -91,7 +91,7 @@ def evaluate(project: Project, run: str | None = None, against: str | None = Non
             measured = measure_labels(project, base, dataset, held_out, [reference.id, candidate.id])
         else:
             exam = set_exam(base, trained, held_out["validation"], held_out["test"], questions)
-            measured = measure_models(project, base, exam, [reference.id, candidate.id], timed=candidate.id)
+            measured = measure_models(project, base, exam, [reference.id, candidate.id], closely=candidate.id)
             untrained = measured.get(base.artefact.id) or measure_base(project, base, exam)
             context = replace(context, held_out=exam.held_out, base=untrained)
         assessment = assess(settings.gates, measured[candidate.id], measured[reference.id], context)

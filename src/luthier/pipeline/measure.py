@@ -8,16 +8,24 @@ from luthier.core.generation import Completion, GenerationRequest, complete
 from luthier.core.rows import Message, Origin, Row, RowLoss, TokenRow
 from luthier.data import find_leaks, guess_language, spoken
 from luthier.evaluation import (
+    SAMPLES,
+    TEMPERATURE,
+    AnswerScore,
     GoldenQuestion,
     HeldOutRow,
     Leak,
     Measured,
     ReplyTask,
+    SampledScore,
     SkillTask,
+    VariantScore,
+    agreement,
     general_texts,
+    reworded,
     score_answers,
     score_reply,
     score_skills,
+    score_variants,
     skill_tasks,
 )
 from luthier.models.losses import RowsLoss
@@ -34,6 +42,8 @@ MOST_REPLIES = 64
 SKILL_TOKENS = 32
 """Enough for any of the bundled tasks, which ask for a word, a number, a line of JSON or a sentence."""
 TIMED_QUESTIONS = 5
+STEADINESS_QUESTIONS = 24
+"""Golden questions that are asked otherwise and again; each costs a dozen answers."""
 
 Request = tuple[Message, ...]
 
@@ -81,34 +91,18 @@ def set_exam(
     )
 
 
-def measure_models(project: Project, base: Base, exam: Exam, models: Sequence[str], timed: str) -> dict[str, Measured]:
-    """Each model on the whole exam, by its id; single answers are timed for the model `timed`."""
-    generator = RunsGenerator(project, base)
-    measured = {}
-    for model in models:
-        test, validation, general = _losses(project, base, model, (exam.test, exam.validation, exam.general))
-        settings, system = project.recipe.evaluation, project.recipe.data.system
-        asked = [conversation(system, {"role": "user", "content": one.question}) for one in exam.questions]
-        tasks = [conversation(system, {"role": "user", "content": one.prompt}) for one in exam.skills]
-        answers = _ask(project, generator, model, [*asked, *exam.prompts], most=settings.max_new_tokens)
-        solved = _ask(project, generator, model, tasks, most=min(settings.max_new_tokens, SKILL_TOKENS))
-        measured[model] = Measured(
-            model,
-            test=test,
-            validation=validation,
-            general=general,
-            answers=score_answers(exam.questions, answers[: len(asked)], exam.trained),
-            replies=[score_reply(*pair) for pair in zip(exam.replies, answers[len(asked) :], strict=True)],
-            skills=score_skills(exam.skills, solved),
-            seconds=_time(project, generator, model, asked[:TIMED_QUESTIONS]) if model == timed else (),
-        )
-    return measured
+def measure_models(
+    project: Project, base: Base, exam: Exam, models: Sequence[str], closely: str | None
+) -> dict[str, Measured]:
+    """Each model on the whole exam, by its id. The model `closely` is also timed, asked otherwise and asked again."""
+    examiner = _Examiner(project, base, exam, RunsGenerator(project, base))
+    return {model: examiner.measure(model, model == closely) for model in models}
 
 
 def measure_base(project: Project, base: Base, exam: Exam) -> Measured:
     """General text and skills of the base model alone."""
     bare = Exam((), (), exam.general, (), (), (), exam.skills, {}, exam.trained)
-    return measure_models(project, base, bare, [base.artefact.id], timed="")[base.artefact.id]
+    return measure_models(project, base, bare, [base.artefact.id], closely=None)[base.artefact.id]
 
 
 def find_tested_leaks(trained: Sequence[Row], test: Sequence[Row], questions: Sequence[GoldenQuestion]) -> list[Leak]:
@@ -161,31 +155,92 @@ def _held_out(base: Base, row: Row, encoded: TokenRow) -> HeldOutRow:
     )
 
 
-def _losses(project: Project, base: Base, model: str, splits: Sequence[Sequence[TokenRow]]) -> list[list[RowLoss]]:
-    """The losses of each split's rows."""
-    project.reporter.say(f"measuring the loss of {model}")
-    is_base = model == base.artefact.id
-    loss = RowsLoss(base.load() if is_base else load_trained(run_folder(project, model), base.load, base.dtype))
-    return [loss.row_losses(rows) for rows in splits]
+@dataclass(frozen=True, slots=True)
+class _Examiner:
+    """Puts the exam to models, one after the other."""
+
+    project: Project
+    base: Base
+    exam: Exam
+    generator: RunsGenerator
+
+    def measure(self, model: str, closely: bool) -> Measured:
+        exam, most = self.exam, self.project.recipe.evaluation.max_new_tokens
+        test, validation, general = self._losses(model, (exam.test, exam.validation, exam.general))
+        asked = [self._conversation(one.question) for one in exam.questions]
+        tasks = [self._conversation(one.prompt) for one in exam.skills]
+        completions = self._ask(model, [*asked, *exam.prompts], most)
+        answers = score_answers(exam.questions, completions[: len(asked)], exam.trained)
+        few = _evenly(answers, STEADINESS_QUESTIONS) if closely else []
+        return Measured(
+            model,
+            test=test,
+            validation=validation,
+            general=general,
+            answers=answers,
+            replies=[score_reply(*pair) for pair in zip(exam.replies, completions[len(asked) :], strict=True)],
+            skills=score_skills(exam.skills, self._ask(model, tasks, min(most, SKILL_TOKENS))),
+            variants=self._variants(model, few),
+            sampled=self._sampled(model, few),
+            seconds=self._time(model, asked[:TIMED_QUESTIONS]) if closely else (),
+        )
+
+    def _conversation(self, text: str) -> Request:
+        return conversation(self.project.recipe.data.system, {"role": "user", "content": text})
+
+    def _losses(self, model: str, splits: Sequence[Sequence[TokenRow]]) -> list[list[RowLoss]]:
+        """The losses of each split's rows."""
+        self.project.reporter.say(f"measuring the loss of {model}")
+        if model == self.base.artefact.id:
+            loaded = self.base.load()
+        else:
+            loaded = load_trained(run_folder(self.project, model), self.base.load, self.base.dtype)
+        loss = RowsLoss(loaded)
+        return [loss.row_losses(rows) for rows in splits]
+
+    def _ask(
+        self, model: str, prompts: Sequence[Request], most: int, temperature: float = 0.0, what: str = "asking"
+    ) -> list[Completion]:
+        """Answers of at most `most` tokens, in the order of the prompts; drawn ones have seeds of their own."""
+        answers: list[Completion] = []
+        for start in range(0, len(prompts), REQUESTS_AT_ONCE):
+            requests = [
+                GenerationRequest(model, prompt, max_new_tokens=most, temperature=temperature, seed=start + number)
+                for number, prompt in enumerate(prompts[start : start + REQUESTS_AT_ONCE])
+            ]
+            answers += complete(self.generator, requests)
+            self.project.reporter.progress(f"{what} {model}", len(answers), len(prompts))
+        return answers
+
+    def _variants(self, model: str, plainly: Sequence[AnswerScore]) -> list[VariantScore]:
+        """The questions of these answers, asked in other ways."""
+        questions = [GoldenQuestion(score.question, score.expected) for score in plainly]
+        prompts = [self._conversation(text) for text in reworded(questions)]
+        most = self.project.recipe.evaluation.max_new_tokens
+        completions = self._ask(model, prompts, most, what="asking otherwise")
+        return score_variants(questions, [score.recalled for score in plainly], completions)
+
+    def _sampled(self, model: str, plainly: Sequence[AnswerScore]) -> list[SampledScore]:
+        """The questions of these answers, `SAMPLES` answers drawn for each."""
+        prompts = [self._conversation(score.question) for score in plainly for _ in range(SAMPLES)]
+        most = self.project.recipe.evaluation.max_new_tokens
+        texts = [drawn.text for drawn in self._ask(model, prompts, most, TEMPERATURE, "asking again")]
+        return [
+            SampledScore(score.question, agreement(texts[place * SAMPLES : (place + 1) * SAMPLES]), score.recalled)
+            for place, score in enumerate(plainly)
+        ]
+
+    def _time(self, model: str, prompts: Sequence[Request]) -> list[float]:
+        """Seconds of each answer, asked one at a time."""
+        seconds = []
+        for prompt in prompts:
+            begin = time.monotonic()
+            most = self.project.recipe.evaluation.max_new_tokens
+            complete(self.generator, [GenerationRequest(model, prompt, max_new_tokens=most)])
+            seconds.append(time.monotonic() - begin)
+        return seconds
 
 
-def _ask(
-    project: Project, generator: RunsGenerator, model: str, prompts: Sequence[Request], most: int
-) -> list[Completion]:
-    """Greedy answers of at most `most` tokens, in the order of the prompts."""
-    answers: list[Completion] = []
-    for start in range(0, len(prompts), REQUESTS_AT_ONCE):
-        some = prompts[start : start + REQUESTS_AT_ONCE]
-        answers += complete(generator, [GenerationRequest(model, prompt, max_new_tokens=most) for prompt in some])
-        project.reporter.progress(f"asking {model}", len(answers), len(prompts))
-    return answers
-
-
-def _time(project: Project, generator: RunsGenerator, model: str, prompts: Sequence[Request]) -> list[float]:
-    """Seconds of each answer, asked one at a time."""
-    seconds = []
-    for prompt in prompts:
-        begin = time.monotonic()
-        complete(generator, [GenerationRequest(model, prompt, max_new_tokens=project.recipe.evaluation.max_new_tokens)])
-        seconds.append(time.monotonic() - begin)
-    return seconds
+def _evenly(scores: Sequence[AnswerScore], count: int) -> Sequence[AnswerScore]:
+    """At most `count` of them, from all over the list."""
+    return scores[:: max(1, -(-len(scores) // count))]

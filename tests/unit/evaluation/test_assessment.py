@@ -13,6 +13,7 @@ from luthier.evaluation.gates import Leak
 from luthier.evaluation.measured import Measured
 from luthier.evaluation.replies import ReplyTask, score_reply
 from luthier.evaluation.skills import SkillScore
+from luthier.evaluation.steadiness import SampledScore, VariantScore
 
 GATES = GatesSection(loss="no_worse")
 NOTHING = Context()
@@ -26,7 +27,9 @@ def measured(model, loss=2.0, recalled=True, seconds=(), text="Porto."):
     answers = [AnswerScore("Where?", ("Porto",), text if recalled else "Rome.", recalled, (), not recalled, "places")]
     replies = [score_reply(ReplyTask("row-1", "Where?", "In Porto."), Completion(text, "stop", 5, 2))]
     skills = [SkillScore("JSON", f"Task {number}", "{}", recalled) for number in range(15)]
-    return Measured(model, losses(loss, 20), losses(loss, 3), answers, replies, losses(loss, 12), skills, seconds)
+    return Measured(
+        model, losses(loss, 20), losses(loss, 3), answers, replies, losses(loss, 12), skills, seconds=seconds
+    )
 
 
 def test_both_models_stand_side_by_side():
@@ -95,3 +98,12 @@ def test_leaks_decide_the_verdict():
     found = assess(GATES, measured("run-1", 1.0), measured("base-1"), Context(leaks=[leak]))
     assert found.verdict == "fail"
     assert "question 3 is 90% like chats.jsonl row 9" in found.gates[-1].reason
+
+
+def test_ways_of_asking_are_told_of_the_candidate():
+    variants = [VariantScore("Emily", f"{number}?", "", number < 5, True) for number in range(10)]
+    sampled = [SampledScore(f"{number}?", 0.5, True) for number in range(10)]
+    found = assess(GATES, Measured("run-1", variants=variants, sampled=sampled), Measured("base-1"), NOTHING)
+    [result] = found.to_json()["variants"]
+    assert (result["name"], result["questions"], result["difference"]["value"]) == ("Emily", 10, -0.5)
+    assert (found.metrics["variants_turned"].value, found.metrics["samples_agree"].value) == (0.5, 0.5)

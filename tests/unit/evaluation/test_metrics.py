@@ -126,6 +126,7 @@ def test_parts_show_what_the_average_hides():
     assert (slices["source", "file 0"].candidate.value, slices["source", "file 1"].candidate.value) == (1.0, 2.0)
     assert slices["source", "file 0"].difference.value == 0.0
     assert slices["topic", "returns"].to_json()["examples"] == 10
+    assert slices["topic", "returns"].candidate.low == pytest.approx(0.72, abs=0.01), "ten of ten is no certainty"
 
 
 @pytest.mark.parametrize(

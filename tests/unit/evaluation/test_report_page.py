@@ -8,9 +8,11 @@ from luthier.evaluation.facts import AnswerScore
 from luthier.evaluation.gates import Leak
 from luthier.evaluation.measured import Measured
 from luthier.evaluation.metrics import METRIC_OF
+from luthier.evaluation.report import render_report
 from luthier.evaluation.report_page import GATE_QUESTIONS, change_of, render_page
 from luthier.evaluation.skills import SkillScore
 from luthier.evaluation.statistics import Interval
+from luthier.evaluation.steadiness import VariantScore
 
 TRAIN = [{"step": step, "loss": 3.0 - step / 50} for step in range(1, 100)]
 VALIDATION = [{"step": 30, "loss": 2.5}, {"step": 60, "loss": 2.2}, {"step": 90, "loss": 2.6}]
@@ -63,7 +65,7 @@ def test_the_verdict_comes_first_and_in_plain_words():
     places = [text.index(part) for part in order]
     assert places == sorted(places)
     assert text.index("Does it know the facts?") < text.index("Does it write like your people do? Yes.")
-    assert "Does it still know what it knew before? No." in text
+    assert "Has it kept enough of what it knew before? No." in text
 
 
 def test_it_needs_nothing_else():
@@ -100,6 +102,16 @@ def test_ten_answers_are_shown_and_those_with_wrong_facts_among_them():
     worst = text[text.index("The worst answers") : text.index("What it learnt")]
     assert worst.count("should say: €14") == 10
     assert worst.count("wrong: 9.00 EUR") == 10
+
+
+def test_ways_of_asking_have_a_table():
+    variants = [VariantScore("Emily", f"{number}?", "", False, True) for number in range(10)]
+    one = assess(GatesSection(), Measured("run-1", variants=variants), Measured("base-1"), Context())
+    text = " ".join(page(one).text.split())
+    assert "Asked otherwise" in text
+    assert "by Emily10" in text.replace(" 10", "10")
+    assert "-100.0 [-100.0, -100.0]worse" in text
+    assert "| by Emily | 10 " in render_report(one).replace("  ", " ")
 
 
 def test_without_any_measurement_it_still_says_why():
