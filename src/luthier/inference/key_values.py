@@ -17,7 +17,7 @@ BLOCK = 32
 """Tokens by which stores grow, and of which prefixes are made."""
 SHORTEST_BAND = 256
 ROWS_AT_ONCE = 8
-"""Rows by which a band grows."""
+"""Rows by which a band grows at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,8 @@ class KeyValueShape:
         return 2 * self.layers * self.heads * self.head_dim * self.dtype.itemsize
 
     def empty(self, *rows: int, length: int) -> torch.Tensor:
-        """Zeros of shape [layers, 2, *rows, heads, length, head_dim]; the 2 are keys and values."""
-        return torch.zeros(self.layers, 2, *rows, self.heads, length, self.head_dim, dtype=self.dtype)
+        """Room of shape [layers, 2, *rows, heads, length, head_dim]; the 2 are keys and values."""
+        return torch.empty(self.layers, 2, *rows, self.heads, length, self.head_dim, dtype=self.dtype)
 
 
 class Segment(Protocol):
@@ -121,7 +121,10 @@ class Band:
         """Add a row with the keys and values of its first tokens: [layers, 2, heads, length, head_dim]."""
         length = states.shape[3]
         self._make_room(len(self.owners) + 1, length)
-        self._states[:, :, len(self.owners), :, :length] = states
+        row = self._states[:, :, len(self.owners)]
+        row[:, :, :, :length] = states
+        # What lies there may be NaN, which would come through a product with zero.
+        row[:, :, :, length:].zero_()
         self.owners.append(owner)
         self.lengths.append(length)
 
@@ -133,8 +136,6 @@ class Band:
     def leave(self, owner: Any) -> None:
         row, last = self.owners.index(owner), len(self.owners) - 1
         self._states[:, :, row] = self._states[:, :, last]
-        # What a failed row left may be NaN, which would reach others through products with zero.
-        self._states[:, :, last].zero_()
         self.owners[row], self.lengths[row] = self.owners[last], self.lengths[last]
         self.owners.pop()
         self.lengths.pop()
@@ -145,10 +146,11 @@ class Band:
         have_rows, have_length = self._states.shape[2], self._states.shape[4]
         if rows <= have_rows and length <= have_length:
             return
-        rows = max(have_rows, -(-rows // ROWS_AT_ONCE) * ROWS_AT_ONCE) if rows > have_rows else have_rows
+        rows = max(rows, min(2 * have_rows, have_rows + ROWS_AT_ONCE)) if rows > have_rows else have_rows
         length = max(have_length, min(self.limit, -(-length // BLOCK) * BLOCK))
         states = self._shape.empty(rows, length=length)
         states[:, :, :have_rows, :, :have_length] = self._states
+        states[:, :, :have_rows, :, have_length:].zero_()
         self._states = states
 
     def next_tokens(self) -> "BandSegment":

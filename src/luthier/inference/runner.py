@@ -82,6 +82,9 @@ class FlatRunner:
         self.adapters = adapters
         self._model, self._shape = model, shape
         self._bands = Bands(shape)
+        self._computed: list[Row] = []
+        """Rows whose prompts were computed in the last step; they join the bands before the next, so that their first
+        token need not wait for that."""
 
     @property
     def token_bytes(self) -> int:
@@ -100,6 +103,10 @@ class FlatRunner:
             row.computed = end
 
     def compute(self, chunks: Sequence[tuple[Row, int]]) -> tuple[list[Row], torch.Tensor]:
+        for row in self._computed:
+            self._bands.join(row, row.store.states)
+            row.store = None
+        self._computed = []
         self._bands.make_room()
         segments: list[Segment] = []
         decoding: list[Row] = []
@@ -125,8 +132,7 @@ class FlatRunner:
         for row, count in chunks:
             row.computed += count
             if row.computed == row.prompt:
-                self._bands.join(row, row.store.states)
-                row.store = None
+                self._computed.append(row)
         return rows, logits
 
     def states(self, row: Row) -> torch.Tensor:
@@ -136,8 +142,10 @@ class FlatRunner:
         return self._bands.of(row).states(row)
 
     def leave(self, row: Row) -> None:
-        if row.store is None and row.computed:
+        if row.store is None:
             self._bands.of(row).leave(row)
+        elif row in self._computed:
+            self._computed.remove(row)
         row.store = None
 
 

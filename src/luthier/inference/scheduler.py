@@ -158,12 +158,13 @@ class Scheduler:
         if choice is None:
             self._fail(task, GenerationError("the model computed no usable numbers for this request"))
             return
-        if row.computed == row.prompt:
-            self._keep_prefix(task)
+        first = row.computed == row.prompt
         row.tokens.append(choice.token)
         task.on_token(choice)
-        if task.answer.finish_reason is not None:
+        ended = task.answer.finish_reason is not None
+        if first or ended:
             self._keep_prefix(task)
+        if ended:
             self._end(task)
 
     def _keep_prefix(self, task: Task) -> None:
