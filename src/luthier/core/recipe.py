@@ -42,6 +42,11 @@ class ModelSection(Section):
         description="precision of the frozen base weights and of activations; auto is bfloat16 where the processor "
         "multiplies it, else float32",
     )
+    quantization: Literal["int8"] | None = Field(
+        None,
+        description="int8 keeps the base weights in bytes while an adapter trains: half of bfloat16, but slower; "
+        "what was trained answers on the base weights as they are",
+    )
 
 
 RowFormat = Literal[
@@ -416,6 +421,15 @@ class Recipe(Section):
     evaluation: EvaluationSection = EvaluationSection()
     planning: PlanningSection = PlanningSection()
     serving: ServingSection = ServingSection()
+
+    @model_validator(mode="after")
+    def _only_adapters_train_on_bytes(self) -> "Recipe":
+        adapter = self.adapter
+        if self.model.quantization and (
+            adapter.method not in ("lora", "ia3") or adapter.use_dora or adapter.init_lora_weights == "pissa"
+        ):
+            raise ValueError("model.quantization is for LoRA and IA3: DoRA, PiSSA and other methods need the weights")
+        return self
 
     @model_validator(mode="after")
     def _evaluation_is_of_the_task(self) -> "Recipe":

@@ -124,7 +124,7 @@ def _is_plain_lora(layer: Any) -> bool:
     """Whether y = Wx + scaling B A x is all that this layer computes."""
     return (
         ADAPTER_NAME in layer.lora_A
-        and isinstance(layer.get_base_layer(), nn.Linear)
+        and type(layer.get_base_layer()) is nn.Linear
         and isinstance(layer.lora_dropout[ADAPTER_NAME], nn.Identity)
         and not layer.lora_bias[ADAPTER_NAME]
         and not getattr(layer, "lora_variant", {})

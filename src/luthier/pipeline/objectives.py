@@ -12,6 +12,7 @@ from luthier.core.rows import LabelledTokens, TokenRow
 from luthier.models.classifier import Classifier
 from luthier.models.losses import RowsLoss
 from luthier.models.methods import prepare
+from luthier.models.quantized import quantize_linears
 from luthier.pipeline.base import Base
 from luthier.pipeline.labels import dataset_labels, labelled, new_classifier
 from luthier.pipeline.preferences import answer_pairs, rated_answers
@@ -73,10 +74,17 @@ def open_trial(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
     return LESSONS["chat" if task == "preference" else task](project, base, dataset)
 
 
+def _lighter(project: Project, model: Any, keep: Sequence[str] = ()) -> Any:
+    """The base model as it is trained on: with its weights in bytes, if the recipe says so."""
+    if project.recipe.model.quantization == "int8":
+        quantize_linears(model, keep)
+    return model
+
+
 def _causal(project: Project, base: Base, dataset: Artefact) -> Lesson[TokenRow]:
     rows, validation = (base.tokens(dataset_rows(project, dataset, split)) for split in ("train", "validation"))
     _refuse_nothing_to_learn(rows, dataset)
-    model = prepare(base.load(), project.recipe.adapter, project.recipe.training.seed)
+    model = prepare(_lighter(project, base.load()), project.recipe.adapter, project.recipe.training.seed)
     objective = CausalObjective(RowsLoss(model))
     return Lesson(model, objective, rows, validation, model.config.get_text_config().vocab_size, learnt=True)
 
@@ -84,7 +92,8 @@ def _causal(project: Project, base: Base, dataset: Artefact) -> Lesson[TokenRow]
 def _classification(project: Project, base: Base, dataset: Artefact) -> Lesson[LabelledTokens]:
     labels = dataset_labels(project, dataset)
     new = new_classifier(project, base, labels)
-    model = prepare(new.model, project.recipe.adapter, project.recipe.training.seed, new.modules)
+    frozen = _lighter(project, new.model, new.modules)
+    model = prepare(frozen, project.recipe.adapter, project.recipe.training.seed, new.modules)
     classifier = Classifier(model)
     rows, validation = (
         labelled(base, dataset_rows(project, dataset, split), labels, classifier.max_tokens, dataset.id)
@@ -108,7 +117,7 @@ def _preference(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
             text = f"{left_out} rows have a rating and no rejected answer"
             project.reporter.say(f"{text}: {settings.preference_loss} leaves them out, kto takes both")
     _refuse_nothing_to_learn(rows, dataset)
-    model = prepare(base.load(), project.recipe.adapter, settings.seed)
+    model = prepare(_lighter(project, base.load()), project.recipe.adapter, settings.seed)
     loss = RowsLoss(model)
     reference: dict[str, float] = {}
 

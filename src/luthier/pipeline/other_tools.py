@@ -296,6 +296,14 @@ def _pissa(read: ReadConfig, config: Config, _: _Places) -> None:
         read.leave_out(name, config[name])
 
 
+def _quantization(read: ReadConfig, config: Config, _: _Places) -> None:
+    name = "load_in_8bit" if "load_in_8bit" in config else "quantization_bit"
+    if config[name] in (True, 8):
+        read.fields["model.quantization"] = "int8"
+    elif config[name]:
+        read.leave_out(name, config[name], "int8 has one: model.quantization")
+
+
 def _method(read: ReadConfig, config: Config, _: _Places) -> None:
     value = config["finetuning_type"]
     if value in ("lora", "full"):
@@ -415,6 +423,14 @@ def _settle(read: ReadConfig, config: Config) -> None:
     if read.fields.get("adapter.method", "lora") != "lora":
         for name in _LORA_FIELDS & read.fields.keys():
             del read.fields[name]
+    needs_weights = (
+        read.fields.get("adapter.method", "lora") != "lora"
+        or read.fields.get("adapter.use_dora") is True
+        or "adapter.init_lora_weights" in read.fields
+    )
+    if needs_weights and read.fields.pop("model.quantization", None):
+        name = "load_in_8bit" if "load_in_8bit" in config else "quantization_bit"
+        read.leave_out(name, config[name], "DoRA, PiSSA and all but adapters need the weights as they are")
     read.fields.setdefault("training.packing", False)
     if read.tool == "LLaMA-Factory" and "adapter.r" in read.fields:
         read.fields.setdefault("adapter.lora_alpha", 2 * int(str(read.fields["adapter.r"])))
@@ -431,6 +447,8 @@ _COMMON: Mapping[str, _Handler] = {
     "num_epochs": _epochs,
     "dtype": _dtype,
     "torch_dtype": _dtype,
+    "load_in_8bit": _quantization,
+    "quantization_bit": _quantization,
     "val_size": _validation,
     "val_set_size": _validation,
     "pissa_init": _pissa,

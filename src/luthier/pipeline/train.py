@@ -194,6 +194,7 @@ def _inputs(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> dic
         "base model": base.artefact.id,
         "dataset": dataset.id,
         "model.dtype": base.dtype,
+        "model.quantization": recipe.model.quantization,
         "number of processes": ranks.size,
         "data.max_length": recipe.data.max_length,
         **{f"adapter.{name}": value for name, value in recipe.adapter.model_dump(mode="json").items()},

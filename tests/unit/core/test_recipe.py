@@ -256,3 +256,10 @@ def test_fields_of_another_method_are_refused(adapter, sentence):
 def test_gates_are_of_the_task(task: str, evaluation: str, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         changed(f"task={task}", f"evaluation={evaluation}")
+
+
+@pytest.mark.parametrize("adapter", ["{method: full}", "{use_dora: true}", "{init_lora_weights: pissa}"])
+def test_only_adapters_that_leave_the_weights_alone_train_on_bytes(adapter):
+    text = f"name: a\nmodel: {{base: b, quantization: int8}}\ndata: {{sources: [{{path: c}}]}}\nadapter: {adapter}"
+    with pytest.raises(RecipeError, match=r"model\.quantization is for LoRA and IA3"):
+        parse_recipe(text)

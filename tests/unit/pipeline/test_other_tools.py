@@ -110,7 +110,7 @@ def test_axolotl(read):
     assert (training.per_device_train_batch_size, training.gradient_accumulation_steps) == (2, 4)
     assert (training.num_train_epochs, training.learning_rate, training.packing) == (4, 2e-4, True)
     assert [left_out.partition(":")[0] for left_out in found.without_counterpart] == [
-        *("load_in_8bit", "datasets.type", "lora_dropout", "special_tokens")
+        *("datasets.type", "lora_dropout", "special_tokens", "load_in_8bit")
     ]
 
 
@@ -178,6 +178,20 @@ def test_the_method_is_read(read, text, adapter):
     recipe, found = read(f"model_name_or_path: m\n{text}")
     assert recipe.adapter.model_dump(exclude_defaults=True) == adapter
     assert found.without_counterpart == []
+
+
+@pytest.mark.parametrize("line", ["load_in_8bit: true", "quantization_bit: 8"])
+def test_a_base_model_in_bytes_is_read(read, line):
+    text = f"stage: sft\nfinetuning_type: lora\n{line}" if "bit: 8" in line else f"base_model: m\nadapter: lora\n{line}"
+    recipe, found = read(text if "base_model" in text else f"model_name_or_path: m\n{text}")
+    assert recipe.model.quantization == "int8"
+    assert found.without_counterpart == []
+
+
+def test_four_bits_have_no_counterpart(read):
+    recipe, found = read("base_model: m\nadapter: lora\nload_in_8bit: false\nload_in_4bit: true")
+    assert recipe.model.quantization is None
+    assert found.without_counterpart == ["load_in_4bit: true"]
 
 
 def test_axolotl_trains_all_weights_without_an_adapter(read):

@@ -1,0 +1,78 @@
+"""A base model in bytes says almost the same, and adapters train on it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from luthier.core.errors import ModelError
+from luthier.core.recipe import AdapterSection
+from luthier.core.rows import TokenRow
+from luthier.models.adapter import trainable
+from luthier.models.batch import FlatBatch
+from luthier.models.losses import RowsLoss
+from luthier.models.methods import prepare, refuse_lossy, save_trained
+from luthier.models.quantized import Int8Linear, quantize_linears
+
+MakeModel = Callable[[str], Any]
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        output: torch.Tensor = model(input_ids=torch.arange(40)[None] * 7).logits
+    return output
+
+
+@pytest.mark.parametrize("architecture", ["Llama", "Qwen2", "Gemma", "Phi"])
+def test_a_model_in_bytes_says_almost_the_same(architecture: str, make_model: MakeModel) -> None:
+    model = make_model(architecture)
+    expected = logits(model)
+
+    count = quantize_linears(model)
+
+    assert count == sum(isinstance(module, Int8Linear) for module in model.modules()) > 10
+    assert not isinstance(model.get_output_embeddings(), Int8Linear)
+    error = (logits(model) - expected).norm() / expected.norm()
+    assert 0 < error < 0.01
+    assert trainable(model) == {}
+
+
+@pytest.mark.parametrize("method", ["lora", "ia3"])
+def test_an_adapter_trains_on_bytes_and_is_saved(
+    method: Any,
+    make_model: MakeModel,
+    random_rows: Callable[..., list[TokenRow]],
+    tiny_tokenizer: Any,
+    tmp_path: Any,
+) -> None:
+    model, rows = make_model("Llama"), random_rows((7, 30, 12))
+    quantize_linears(model)
+    model = prepare(model, AdapterSection(method=method), 0)
+    loss, batch = RowsLoss(model), FlatBatch.of(rows)
+    assert loss.fast_path == "on"
+    optimizer = torch.optim.AdamW(trainable(model).values(), lr=1e-2)
+    values = []
+    for _ in range(10):
+        total = loss.loss_sum(batch)
+        total.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        values.append(total.item())
+    assert values[-1] < values[0]
+    save_trained(model, tmp_path, "tiny", tiny_tokenizer)
+    refuse_lossy(model, tmp_path)
+
+
+def test_modules_can_be_kept(make_model: MakeModel) -> None:
+    model = make_model("Llama")
+    name = "model.layers.0.mlp.down_proj"
+    whole = quantize_linears(make_model("Llama"))
+
+    assert quantize_linears(model, keep=[name]) == whole - 1
+    assert not isinstance(model.get_submodule(name), Int8Linear)
+
+
+def test_a_model_with_other_layers_is_refused(make_model: MakeModel) -> None:
+    with pytest.raises(ModelError, match=r"^model\.quantization: the model has no linear layers of the common kind"):
+        quantize_linears(make_model("GPT2"))
