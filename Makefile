@@ -33,6 +33,7 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/bench_training.py
 	$(BIN)/python benchmarks/bench_inference.py
+	$(BIN)/python benchmarks/bench_preference.py
 	$(BIN)/python benchmarks/bench_personal_data.py
 	$(BIN)/python benchmarks/bench_unsupported_facts.py
 	$(BIN)/python benchmarks/bench_groundedness.py

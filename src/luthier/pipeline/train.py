@@ -242,7 +242,7 @@ def _tell(project: Project, schedule: Schedule[Any], state: TrainingState) -> No
     if state.rollbacks:
         detail += f", went back to earlier weights {state.rollbacks} times"
     if state.validation_curve:
-        detail += f", validation {shown_figures(state.validation_curve[-1])}"
+        detail += f", validation {_shown(state.validation_curve[-1])}"
     project.reporter.progress("training", total if state.stopped_early else state.step, total, detail)
 
 
@@ -252,7 +252,7 @@ def _memory() -> int:
     return resident
 
 
-def shown_figures(figures: Mapping[str, float]) -> str:
+def _shown(figures: Mapping[str, float]) -> str:
     """Figures of a validation for people: `loss 1.234, accuracy 0.567`."""
     return ", ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "step")
 
