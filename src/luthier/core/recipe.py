@@ -281,6 +281,17 @@ def _methods_of(field: str) -> tuple[Method, ...]:
     return ("freeze",) if field in ("first_layers", "last_layers", "train_modules") else ("lora",)
 
 
+class ReplaySection(Section):
+    """General rows that are read between those of the dataset, so that what they teach is not forgotten."""
+
+    sources: tuple[str, ...] = Field(
+        min_length=1, description="files, folders or patterns of conversations and texts, e.g. [general.jsonl]"
+    )
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="of the rows of each epoch; each epoch takes the next ones of a shuffle"
+    )
+
+
 PreferenceLoss = Literal["dpo", "orpo", "kto"]
 
 
@@ -326,6 +337,12 @@ class TrainingSection(Section):
     report_to: tuple[Tracker, ...] = Field(
         (), description="where losses are shown while training goes on, e.g. [tensorboard]; needs the extra trackers"
     )
+    l2_sp: Annotated[float, Field(ge=0)] = Field(
+        0.0,
+        description="method full and freeze: half of this times the squared distance of the weights from where they "
+        "began is added to the loss (L2-SP), e.g. 0.01",
+    )
+    replay: ReplaySection | None = Field(None, description="null mixes nothing in")
     seed: int = Field(0, description="of the adapter's first weights and of the order of rows")
     preference_loss: PreferenceLoss = Field(
         "dpo",
@@ -441,7 +458,14 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def _fields_are_of_the_task(self) -> "Recipe":
+    def _fields_are_of_task_and_method(self) -> "Recipe":
+        if self.task not in ("chat", "completion"):
+            _refuse_set(self.training, ("replay",), f"task chat or completion, not {self.task}", "training.")
+        if self.training.l2_sp and self.adapter.method not in ("full", "freeze"):
+            raise ValueError(
+                f"training.l2_sp is for method full or freeze, not {self.adapter.method}: for an adapter, which begins "
+                "with no change, the same is training.weight_decay"
+            )
         if self.task != "preference":
             fields = ("preference_loss", "beta", "desirable_weight", "undesirable_weight")
             _refuse_set(self.training, fields, f"task preference, not {self.task}", "training.")

@@ -7,8 +7,8 @@ from typing import Any, Generic
 
 from luthier.core.artefacts import Artefact, Dataset
 from luthier.core.errors import DatasetError, TrainingError
-from luthier.core.recipe import Task
-from luthier.core.rows import LabelledTokens, TokenRow
+from luthier.core.recipe import Task, TrainingSection
+from luthier.core.rows import SPLITS, LabelledTokens, TokenRow
 from luthier.models.classifier import Classifier
 from luthier.models.losses import RowsLoss
 from luthier.models.methods import prepare
@@ -18,6 +18,7 @@ from luthier.pipeline.labels import dataset_labels, labelled, new_classifier
 from luthier.pipeline.preferences import answer_pairs, rated_answers
 from luthier.pipeline.prepare import dataset_rows, find_dataset
 from luthier.pipeline.project import Project
+from luthier.pipeline.replay import replayed
 from luthier.training import (
     AnswerPair,
     CausalObjective,
@@ -28,7 +29,9 @@ from luthier.training import (
     Objective,
     OrpoObjective,
     RatedAnswer,
+    Schedule,
     log_likelihoods,
+    pack_capacity,
 )
 from luthier.training.objective import E, Example
 
@@ -38,7 +41,8 @@ class Lesson(Generic[E]):
     """A model made ready by the recipe's method, what it is to minimise, and the rows of two splits as its examples.
 
     `choices` is among how many a target is predicted: tokens or labels; `learnt` whether the model could predict any
-    before. `start` must be called before the model changes, with all the rows that it will be measured on.
+    before. Rows of `replay` are mixed into `rows`. `start` must be called before the model changes, with all the rows
+    that it will be measured on.
     """
 
     model: Any
@@ -48,10 +52,16 @@ class Lesson(Generic[E]):
     choices: int
     learnt: bool
     start: Callable[[Sequence[E]], None] = lambda _: None
+    replay: Sequence[E] = ()
 
     @property
     def guess(self) -> Guess:
         return Guess(math.log(self.choices), self.learnt)
+
+    def schedule(self, settings: TrainingSection, max_length: int, ranks: int = 1) -> Schedule[E]:
+        """All steps of a training by so many processes on these rows."""
+        capacity = pack_capacity([*self.rows, *self.replay], max_length)
+        return Schedule.of(self.rows, settings, capacity, ranks, self.replay)
 
 
 def training_dataset(project: Project, base: Base) -> Dataset:
@@ -82,11 +92,14 @@ def _lighter(project: Project, model: Any, keep: Sequence[str] = ()) -> Any:
 
 
 def _causal(project: Project, base: Base, dataset: Artefact) -> Lesson[TokenRow]:
-    rows, validation = (base.tokens(dataset_rows(project, dataset, split)) for split in ("train", "validation"))
+    train, held_out, test = (dataset_rows(project, dataset, split) for split in SPLITS)
+    rows, validation = base.tokens(train), base.tokens(held_out)
     _refuse_nothing_to_learn(rows, dataset)
     model = prepare(_lighter(project, base.load()), project.recipe.adapter, project.recipe.training.seed)
     objective = CausalObjective(RowsLoss(model))
-    return Lesson(model, objective, rows, validation, model.config.get_text_config().vocab_size, learnt=True)
+    words = model.config.get_text_config().vocab_size
+    replay = replayed(project, base, [*held_out, *test]) if project.recipe.training.replay else ()
+    return Lesson(model, objective, rows, validation, words, learnt=True, replay=replay)
 
 
 def _classification(project: Project, base: Base, dataset: Artefact) -> Lesson[LabelledTokens]:

@@ -25,7 +25,7 @@ from luthier.planning import (
     measured_speed,
 )
 from luthier.training import Schedule as StepSchedule
-from luthier.training import free_memory, pack_capacity
+from luthier.training import free_memory
 from luthier.training.objective import E, Example
 
 PROBE_BATCHES = 4
@@ -54,7 +54,7 @@ def plan(project: Project) -> Planned:
         rows, model = lesson.rows, lesson.model
         trained = sum(parameter.numel() for parameter in trainable(model).values())
         shape = _shape(model, trained, lesson.choices)
-        steps = StepSchedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length))
+        steps = lesson.schedule(recipe.training, recipe.data.max_length)
         largest = max((batch for step in steps.steps for batch in step), key=_tokens)
         setup = TrainingSetup(
             dtype=base.dtype,

@@ -87,7 +87,7 @@ def prepare(project: Project) -> Prepared:
             project.reporter.say,
             open_embed(project),
         )
-        sources = [_register_source(project, name, digest) for name, digest in made.sources]
+        sources = [register_source(project, name, digest) for name, digest in made.sources]
         report = {name: value for name, value in made.report.items() if name not in ("path", "seconds")}
         summary = report | {
             "recipe": _recipe_digest(project, base),
@@ -169,7 +169,8 @@ def _purpose(project: Project, base: Base) -> Purpose:
     return Purpose(project.recipe.task, counter, enough)
 
 
-def _register_source(project: Project, name: str, digest: str) -> str:
+def register_source(project: Project, name: str, digest: str) -> str:
+    """The id of a raw file, by the digest of its bytes."""
     source = Source(id=content_id("source", [name, digest]), path=Path(name), summary={"file": name, "sha256": digest})
     project.registry.add(source)
     return source.id

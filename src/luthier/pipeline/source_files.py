@@ -26,7 +26,7 @@ def with_files(data: DataSection, workspace: Workspace, say: Say) -> DataSection
         for source in data.sources
         for path in _paths(source, workspace, say)
     ]
-    held_out = [name for path in data.held_out for name in _files(path, workspace.root, say)]
+    held_out = [name for path in data.held_out for name in files_of(path, workspace.root, say)]
     return data.model_copy(update={"sources": tuple(files), "held_out": tuple(held_out)})
 
 
@@ -48,10 +48,10 @@ def _paths(source: SourceSection, workspace: Workspace, say: Say) -> list[str]:
         say(f"querying {source.database}")
         save_answer(source.query, source.database, workspace.root, target)
         return [str(workspace.relative(target))]
-    return _files(source.path, workspace.root, say)
+    return files_of(source.path, workspace.root, say)
 
 
-def _files(path: str, root: Path, say: Say) -> list[str]:
+def files_of(path: str, root: Path, say: Say) -> list[str]:
     """The one file of a path, or all of a folder or pattern that can be read."""
     if not _stands_for_many(path, root):
         return [path]

@@ -23,13 +23,16 @@ from luthier.models.methods import refuse_lossy, save_trained
 from luthier.models.recompute import layers_of, recompute_layers
 from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
+from luthier.pipeline.prepare import register_source
 from luthier.pipeline.project import Project
+from luthier.pipeline.replay import REPLAY, replay_files
 from luthier.registry import capture
 from luthier.training import (
     Checkpoint,
     MasterWeights,
     Ranks,
     Schedule,
+    StartPenalty,
     Training,
     TrainingState,
     fingerprints,
@@ -37,7 +40,6 @@ from luthier.training import (
     fit_memory,
     free_memory,
     kept_bytes,
-    pack_capacity,
     trackers,
 )
 from luthier.training.objective import E
@@ -132,22 +134,27 @@ def _set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tup
     """Everything that the loop needs, and the model."""
     recipe = project.recipe
     lesson = open_lesson(project, base, dataset)
-    rows, model = lesson.rows, lesson.model
-    schedule = Schedule.of(rows, recipe.training, pack_capacity(rows, recipe.data.max_length), ranks.size)
-    lesson.start([*rows, *lesson.validation])
-    weights = MasterWeights(trainable(model))
+    model = lesson.model
+    schedule = lesson.schedule(recipe.training, recipe.data.max_length, ranks.size)
+    lesson.start([*lesson.rows, *lesson.validation])
+    own = trainable(model)
+    weights = MasterWeights(own)
+    penalty = StartPenalty(own, weights.parameters, recipe.training.l2_sp) if recipe.training.l2_sp else None
     schedule = _that_fits(project, schedule, lesson, weights, ranks)
     trained, all_weights = (
         sum(parameter.numel() for parameter in parameters)
         for parameters in (weights.parameters.values(), model.parameters())
     )
+    replay = f" and {len(lesson.replay)} to replay" if lesson.replay else ""
     project.reporter.say(
-        f"{len(rows)} rows, {len(schedule.steps)} steps in {recipe.training.num_train_epochs} epochs, "
+        f"{len(lesson.rows)} rows{replay}, {len(schedule.steps)} steps in {recipe.training.num_train_epochs} epochs, "
         f"{recipe.adapter.method}: {trained:,} of {all_weights:,} weights train, "
         f"{base.dtype}, fast path {lesson.objective.fast_path}"
     )
     ratios = learning_rate_ratios(weights.parameters, recipe.training.loraplus_lr_ratio)
-    return Training(lesson.objective, weights, schedule, lesson.validation, recipe.training, ratios, ranks), model
+    validation = lesson.validation
+    training = Training(lesson.objective, weights, schedule, validation, recipe.training, ratios, ranks, penalty)
+    return training, model
 
 
 def _that_fits(
@@ -197,6 +204,7 @@ def _inputs(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> dic
         "model.quantization": recipe.model.quantization,
         "number of processes": ranks.size,
         "data.max_length": recipe.data.max_length,
+        "content of replayed files": dict(replay_files(project)),
         **{f"adapter.{name}": value for name, value in recipe.adapter.model_dump(mode="json").items()},
         **{
             f"training.{name}": value
@@ -263,9 +271,12 @@ def _figures(training: Training[Any], state: TrainingState, seconds: float) -> d
     kept_best = training.settings.load_best_model_at_end
     kept_step = state.best_step if kept_best else state.step
     kept = next((point for point in state.validation_curve if point["step"] == kept_step), None)
+    ids = {row.id for step in training.schedule.steps for batch in step for row in batch}
+    replayed = sum(identity.startswith(REPLAY) for identity in ids)
     state_of_path, _, reason = training.objective.fast_path.partition(": ")
     return {
-        "rows": len({row.id for step in training.schedule.steps for batch in step for row in batch}),
+        "rows": len(ids) - replayed,
+        "replayed_rows": replayed,
         "steps": state.step,
         "processes": training.ranks.size,
         "tokens": state.tokens,
@@ -309,7 +320,8 @@ def _finish(
         (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
     path = project.workspace.relative(target)
     summary = {**figures, "base": base.artefact.id}
-    artefact = Run(id=run, parents=(dataset.id, base.artefact.id), path=path, summary=summary)
+    replayed = [register_source(project, *file) for file in inputs["content of replayed files"].items()]
+    artefact = Run(id=run, parents=(dataset.id, base.artefact.id, *replayed), path=path, summary=summary)
     project.registry.add(artefact, capture(project.workspace.root))
     shutil.rmtree(partial)
     return Trained(run, target, figures)

@@ -2,6 +2,7 @@
 
 from luthier.training.checkpoint import Checkpoint
 from luthier.training.health import Finding, Guess, check_health, fingerprints, overall
+from luthier.training.l2_sp import StartPenalty
 from luthier.training.loop import Training, fit
 from luthier.training.master import MasterWeights
 from luthier.training.memory import fit_memory, free_memory, kept_bytes
@@ -34,6 +35,7 @@ __all__ = [
     "Ranks",
     "RatedAnswer",
     "Schedule",
+    "StartPenalty",
     "Training",
     "TrainingState",
     "check_health",

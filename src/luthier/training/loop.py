@@ -15,6 +15,7 @@ from luthier.kernels.allocator import release_free_pages
 from luthier.training.checkpoint import Checkpoint
 from luthier.training.gradients import norms_by_layer
 from luthier.training.interrupts import interrupts_held_back
+from luthier.training.l2_sp import StartPenalty
 from luthier.training.master import MasterWeights
 from luthier.training.objective import E, Objective
 from luthier.training.ranks import Ranks
@@ -45,6 +46,8 @@ class Training(Generic[E]):
     """By parameter: how many times the schedule's learning rate it gets, where that is not once."""
     ranks: Ranks = field(default_factory=Ranks)
     """The processes that train together; each has the same training."""
+    penalty: StartPenalty | None = None
+    """What a step away from the start costs beside the objective's loss, which the curves show alone."""
 
     @property
     def parameters(self) -> Mapping[str, nn.Parameter]:
@@ -130,6 +133,7 @@ def _step(
         total += loss.item()
     total = training.ranks.sum(total)
     training.ranks.sum_gradients(training.parameters.values())
+    penalty = {"l2_sp": training.penalty.add_gradients()} if training.penalty else {}
     if _ends_with_validation(state.step + 1, training):
         state.gradient_curve.append({"step": state.step + 1, **norms_by_layer(training.parameters)})
     norm = float(nn.utils.clip_grad_norm_(list(training.parameters.values()), training.settings.max_grad_norm))
@@ -146,7 +150,7 @@ def _step(
             state.spikes_in_a_row = 0
             point = {"step": state.step + 1, "loss": total, "gradient_norm": norm}
             rate = training.schedule.learning_rate_at(state.step)
-            state.train_curve.append(point | {"learning_rate": rate})
+            state.train_curve.append(point | {"learning_rate": rate} | penalty)
         state.step += 1
         state.tokens += sum(map(len, examples))
         state.target_tokens += sum(example.target_tokens for example in examples)

@@ -26,12 +26,19 @@ class Schedule(Generic[E]):
     warmup_steps: int
 
     @classmethod
-    def of(cls, rows: Sequence[E], settings: TrainingSection, capacity: int, ranks: int = 1) -> "Schedule[E]":
+    def of(
+        cls, rows: Sequence[E], settings: TrainingSection, capacity: int, ranks: int = 1, replay: Sequence[E] = ()
+    ) -> "Schedule[E]":
         """`capacity` is the size of a pack in tokens; no row may be longer. With several `ranks` a step has so many
-        times the micro-batches."""
+        times the micro-batches. Of `replay` each epoch takes the share of its rows that the settings name."""
+        general = list(replay)
+        random.Random(f"{settings.seed}/replay").shuffle(general)
+        share = settings.replay.share if settings.replay and general else 0.0
+        count = round(len(rows) * share / (1 - share))
         steps: list[Step[E]] = []
         for epoch in range(settings.num_train_epochs):
-            steps += _epoch(rows, settings, capacity, ranks, random.Random(f"{settings.seed}/{epoch}"))
+            mixed_in = [general[(epoch * count + place) % len(general)] for place in range(count)]
+            steps += _epoch([*rows, *mixed_in], settings, capacity, ranks, random.Random(f"{settings.seed}/{epoch}"))
         warmup = max(1, round(settings.warmup_ratio * len(steps)))
         return cls(tuple(steps), len(steps) // settings.num_train_epochs, settings.learning_rate, warmup)
 

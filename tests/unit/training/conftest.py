@@ -13,7 +13,7 @@ from luthier.models.loading import load_model
 from luthier.models.losses import RowsLoss
 from luthier.models.methods import prepare
 from luthier.models.sources import BaseFiles
-from luthier.training import CausalObjective, MasterWeights, Schedule, Training
+from luthier.training import CausalObjective, MasterWeights, Schedule, StartPenalty, Training
 
 ROW_LENGTHS = (9, 14, 23, 5, 17, 12, 30, 8, 19, 11, 26, 7)
 CAPACITY = 40
@@ -52,8 +52,9 @@ def new_training(tiny_base: BaseFiles, rows: list[TokenRow]) -> Callable[..., Tr
         loss = RowsLoss(model)
         examples, objective = learn(loss) if learn else (rows, CausalObjective(loss))
         schedule, weights = Schedule.of(examples, section, CAPACITY), MasterWeights(trainable(model))
+        penalty = StartPenalty(trainable(model), weights.parameters, section.l2_sp) if section.l2_sp else None
         ratios = learning_rate_ratios(weights.parameters, section.loraplus_lr_ratio)
-        return Training(objective, weights, schedule, tuple(validation_rows), section, ratios)
+        return Training(objective, weights, schedule, tuple(validation_rows), section, ratios, penalty=penalty)
 
     return new
 

@@ -115,6 +115,8 @@ def test_gradients_of_each_layer_are_noted_before_each_validation(new_training, 
         {"adapter": {"method": "ia3"}},
         {"adapter": {"method": "full"}, "learning_rate": 3e-4},
         {"adapter": {"method": "freeze", "last_layers": 1, "train_modules": ["norm"]}},
+        {"adapter": {"method": "full"}, "learning_rate": 3e-4, "l2_sp": 0.5, "gradient_accumulation_steps": 2},
+        {"adapter": {"method": "freeze", "last_layers": 1}, "l2_sp": 0.01},
     ],
     ids=str,
 )
@@ -146,6 +148,7 @@ def _plain_loop(training, model):
     faster = [parameter for name, parameter in training.parameters.items() if "lora_B" in name]
     others = [parameter for name, parameter in training.parameters.items() if "lora_B" not in name]
     groups = [{"params": others}, {"params": faster}]
+    start = [parameter.detach().clone() for parameter in parameters]
     optimizer = torch.optim.AdamW(groups, lr=0.0, betas=ADAM_BETAS, weight_decay=settings.weight_decay)
     found = []
     for number, step in enumerate(training.schedule.steps):
@@ -161,6 +164,8 @@ def _plain_loop(training, model):
             loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), reduction="sum") / tokens
             loss.backward()
             total += loss.item()
+        away = sum(((now - then) ** 2).sum() for now, then in zip(parameters, start, strict=True))
+        (settings.l2_sp / 2 * away).backward()
         torch.nn.utils.clip_grad_norm_(parameters, settings.max_grad_norm)
         optimizer.step()
         found.append((total, _gradients(training), _weights(training)))

@@ -53,6 +53,19 @@ def test_each_row_comes_once_in_each_epoch(lengths, packing, batch_size, accumul
     assert schedule.tokens == epochs * sum(lengths)
 
 
+def test_each_epoch_has_its_share_of_replayed_rows_and_takes_the_next_ones():
+    general = [TokenRow(f"general-{number}", (1,) * 9, (False, *[True] * 8)) for number in range(8)]
+    replay = {"sources": ["general.jsonl"], "share": 0.2}
+    schedule = Schedule.of(ROWS, TrainingSection(replay=replay, packing=False), CAPACITY, replay=general)
+    epochs = [schedule.steps[start : start + 8] for start in range(0, 24, 8)]
+    taken = [sorted(name for step in epoch for name in _ids(step) if name.startswith("general")) for epoch in epochs]
+    assert [len(names) for names in taken] == [3, 3, 3]  # of 13 + 3 rows
+    assert len({*taken[0], *taken[1]}) == 6
+    assert len({name for names in taken for name in names}) == 8  # the ninth is the first one again
+    assert Schedule.of(ROWS, TrainingSection(replay=replay, packing=False), CAPACITY, replay=general) == schedule
+    assert len(Schedule.of(ROWS, TrainingSection(packing=False), CAPACITY, replay=general).steps) == 21
+
+
 def test_the_same_seed_gives_the_same_steps():
     assert _schedule(seed=3) == _schedule(seed=3)
     assert _schedule(seed=3).steps != _schedule(seed=4).steps
