@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from luthier.pipeline.chat import open_chat
     from luthier.pipeline.check import check
     from luthier.pipeline.classify import classify
+    from luthier.pipeline.compare import compare
     from luthier.pipeline.compose import compose
     from luthier.pipeline.datasets import dataset_stats, diff, dropped_records, export_dataset, leakage, show_rows
     from luthier.pipeline.demo import demo
@@ -44,6 +45,7 @@ __all__ = [
     "background_server",
     "check",
     "classify",
+    "compare",
     "compose",
     "dataset_stats",
     "demo",
@@ -80,6 +82,7 @@ _HOMES = {
     "background_server": "serve",
     "check": "check",
     "classify": "classify",
+    "compare": "compare",
     "compose": "compose",
     "dataset_stats": "datasets",
     "demo": "demo",

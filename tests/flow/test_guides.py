@@ -175,12 +175,21 @@ def test_classifying_texts(command, tiny_encoder_folder, tmp_path):
     assert set(re.findall(r"(\w+) [0-9.]+%", ended.out)) == set(topics)
 
 
-def test_reading_an_evaluation(command, evaluated_shop):
+def no_input(_):
+    raise EOFError
+
+
+def test_reading_an_evaluation(command, evaluated_shop, monkeypatch):
     """The page has every question that the guide explains, under the names that it uses."""
     page = "guides/did-it-work.md"
-    [(code, _)] = shown_after(page, "text")
-    ended = command(evaluated_shop, *arguments(code, {}))
-    assert ended.code == 0, ended.err
+    monkeypatch.setattr("builtins.input", no_input)
+    with luthier.open_project(evaluated_shop) as project:
+        ids = {kind: luthier.list_artefacts(project, kind)[0].artefact.id for kind in ("run", "base")}
+    commands = [code for code, _ in shown_after(page, "text")]
+    assert len(commands) == 2
+    for code in commands:
+        ended = command(evaluated_shop, *arguments(code, ids))
+        assert ended.code == 0, ended.err
     guide = (DOCS / page).read_text(encoding="utf-8")
     for gate, question in GATE_QUESTIONS.items():
         assert gate == "evaluation.gates" or f"| {question} | `{gate}` |" in guide

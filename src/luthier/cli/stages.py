@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 import luthier
+from luthier.cli.comparison import show_comparison
 from luthier.cli.console import print_json, print_table
 from luthier.cli.exit_codes import REFUSED
 from luthier.cli.options import AsJson, Overrides, Recipe, open_here
@@ -93,11 +94,19 @@ def evaluate(
     against: Annotated[
         str | None, typer.Option(help="Compare with this run or base model instead of the released run.")
     ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Instead, show the answers of these two models side by side and take blind votes."),
+    ] = None,
     recipe: Recipe = None,
     override: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a run beside what it would replace. Exit code 2 when a gate fails."""
+    if compare is not None:
+        with open_here(recipe, override) as project:
+            show_comparison(luthier.compare(project, *compare), as_json)
+        return
     with open_here(recipe, override) as project:
         evaluated = luthier.evaluate(project, run, against)
     if as_json:

@@ -392,6 +392,15 @@ class GatesSection(Section):
     )
 
 
+class JudgeSection(Section):
+    """A model that compares answers beside people, behind an OpenAI-compatible URL."""
+
+    url: str = Field(description="of the API, up to and without /chat/completions")
+    model: str = Field(description="what the API calls the judge")
+    key_env: str | None = Field(None, description="environment variable that holds the API's key")
+    timeout: Annotated[float, Field(gt=0)] = Field(30.0, description="seconds to wait for one reply")
+
+
 class EvaluationSection(Section):
     """What is measured after training."""
 
@@ -400,6 +409,7 @@ class EvaluationSection(Section):
     )
     max_new_tokens: Positive = Field(96, description="upper limit for one answer")
     gates: GatesSection = GatesSection()
+    judge: JudgeSection | None = None
 
     @model_validator(mode="after")
     def _answers_need_questions(self) -> "EvaluationSection":

@@ -1,0 +1,52 @@
+import pytest
+
+import luthier
+from luthier.core.errors import EvaluationError, RecipeError
+
+
+def models(project):
+    return project.registry.latest("run").id, project.registry.latest("base").id
+
+
+def test_votes_are_kept_and_go_on_where_they_stopped(evaluated):
+    one, other = models(evaluated)
+    first = luthier.compare(evaluated, one, other)
+    assert len(first.pairs) + first.same == 4
+    assert first.pairs, "the tiny models answer alike, so that nothing is shown"
+    pair = next(first.open_pairs())
+    first.vote(pair, "one")
+    again = luthier.compare(evaluated, one, other)
+    assert again.votes == {pair.question: "one"}
+    assert pair not in list(again.open_pairs())
+    figures = again.to_json()
+    assert (figures["one"], figures["other"], figures["judge"]) == (one, other, None)
+    assert (figures["people"]["votes"], figures["people"]["win_rate"]["value"]) == (1, 1.0)
+    assert figures["left"] == figures["pairs"] - 1
+
+
+def test_votes_on_other_answers_do_not_count(evaluated):
+    one, other = models(evaluated)
+    first = luthier.compare(evaluated, one, other)
+    first.vote(first.pairs[0], "one")
+    assert luthier.compare(evaluated, other, one).votes == {}
+
+
+def test_a_judge_stands_beside_people(evaluated):
+    one, other = models(evaluated)
+    luthier.compare(evaluated, one, other).vote(luthier.compare(evaluated, one, other).pairs[0], "tie")
+    figures = luthier.compare(evaluated, one, other, judge=lambda _: "1").to_json()
+    assert figures["judge"]["position_decided"] == figures["judge"]["votes"] == figures["pairs"]
+    assert (figures["judge"]["win_rate"]["value"], figures["judge"]["agreement"]["value"]) == (0.5, 1.0)
+    nonsense = luthier.compare(evaluated, one, other, judge=lambda _: "well").to_json()
+    assert (nonsense["judge"]["votes"], nonsense["judge"]["unusable"]) == (0, figures["pairs"])
+
+
+def test_what_cannot_be_compared(evaluated, evaluated_shop):
+    one, other = models(evaluated)
+    with pytest.raises(EvaluationError, match="is no model to compare"):
+        luthier.compare(evaluated, one, evaluated.registry.latest("dataset").id)
+    with (
+        luthier.open_project(evaluated_shop, overrides=["evaluation={gates: {loss: no_worse}}"]) as project,
+        pytest.raises(RecipeError, match="no questions to compare"),
+    ):
+        luthier.compare(project, one, other)
