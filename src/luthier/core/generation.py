@@ -14,6 +14,14 @@ FinishReason = Literal["stop", "length"]
 
 
 @dataclass(frozen=True, slots=True)
+class Grammar:
+    """What an answer must match: a JSON schema, as JSON, or a regular expression (without look-around)."""
+
+    kind: Literal["json_schema", "regex"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One conversation to answer.
 
@@ -21,7 +29,8 @@ class GenerationRequest:
     `seed`, from those that `top_k` (0: all), `top_p` and `min_p` leave. `logit_bias` is added to the logits of token
     ids. `stop` are texts that end the answer and are no part of it. `logprobs` asks for log-probabilities: of each
     token and of this many of the likeliest. `n` answers are wanted. `cache_salt` keeps what is computed for one tenant
-    from others. A request that takes more than `max_seconds` fails.
+    from others. A request that takes more than `max_seconds` fails. Tokens that the `grammar` does not allow are never
+    taken.
     """
 
     model: str
@@ -41,6 +50,7 @@ class GenerationRequest:
     n: int = 1
     cache_salt: str = ""
     max_seconds: float | None = None
+    grammar: Grammar | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from luthier.core.errors import LuthierError, ModelError, RequestError
 from luthier.core.generation import GenerationEvent, GenerationRequest, TokenLogprob
 from luthier.inference.answer import Answer
+from luthier.inference.grammar import GrammarCompiler
 from luthier.inference.runner import Row, open_runner
 from luthier.inference.sampling import Choice, Sampler
 from luthier.inference.scheduler import Scheduler, Task
@@ -65,6 +66,8 @@ class Engine:
         self._scheduler = Scheduler(self._runner, memory.key_values, memory.prefixes)
         self._adapters: list[str] = []
         self._end_ids = {template.end_token_id} | ({tokenizer.eos_token_id} - {None})
+        self._vocabulary = int(model.config.get_text_config().vocab_size)
+        self._grammars = GrammarCompiler(tokenizer, self._end_ids, self._vocabulary)
         self._longest = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0)) or None
         self._adding, self._tokenizing = threading.Lock(), threading.Lock()
         self._guard = threading.Lock()
@@ -126,8 +129,9 @@ class Engine:
         """One task for each answer that a request wants. Raises LuthierError for what cannot be answered."""
         if request.model not in self.models:
             raise ModelError(f"no model {request.model!r}", allowed=", ".join(self.models))
-        refuse_out_of_range(request, int(self._model.config.get_text_config().vocab_size))
+        refuse_out_of_range(request, self._vocabulary)
         prompt = self._prompt(request)
+        constraint = self._grammars.constraint(request.grammar) if request.grammar else None
         adapter = None if request.model == self._base_name else request.model
         deadline = None if request.max_seconds is None else time.monotonic() + request.max_seconds
         tasks = []
@@ -137,7 +141,7 @@ class Engine:
                 Task(
                     answer=answer,
                     row=Row(list(prompt), len(prompt), adapter),
-                    sampler=Sampler(request, prompt, choice),
+                    sampler=Sampler(request, prompt, choice, constraint.copy() if constraint else None),
                     prefix_key=(adapter, request.cache_salt),
                     deadline=deadline,
                     on_token=partial(self._on_token, answer, deliveries),

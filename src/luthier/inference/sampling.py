@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 
 import torch
 
+from luthier.core.errors import GenerationError
 from luthier.core.generation import GenerationRequest
+from luthier.inference.grammar import Constraint
 
+NO_NUMBERS = "the model computed no usable numbers for this request"
 LIKELY = 1024
 """Top-p looks at this many of the likeliest tokens first: to sort them all takes a hundred times longer."""
 
@@ -35,6 +38,7 @@ class Sampler:
     request: GenerationRequest
     prompt: Sequence[int] = ()
     choice: int = 0
+    constraint: Constraint | None = None
     random: torch.Generator | None = field(init=False, default=None)
     _drawn: Counter[int] = field(init=False, default_factory=Counter)
     _bias: tuple[torch.Tensor, torch.Tensor] | None = field(init=False, default=None)
@@ -60,16 +64,21 @@ class Sampler:
             self.random is None
             and self._bias is None
             and self._seen is None
+            and self.constraint is None
             and request.logprobs is None
             and request.presence_penalty == request.frequency_penalty == 0
         )
 
     def choose(self, logits: torch.Tensor) -> Choice:
-        """The next token by logits of shape [vocabulary]."""
+        """The next token by logits of shape [vocabulary]. Raises GenerationError when the grammar allows none."""
         logits = logits.float()
         adjusted = self._adjusted(logits)
+        if self.constraint is not None:
+            adjusted.masked_fill_(~self.constraint.allowed(len(logits)), float("-inf"))
         token = int(adjusted.argmax()) if self.random is None else self._draw(adjusted, self.random)
         self._drawn[token] += 1
+        if self.constraint is not None:
+            self.constraint.take(token)
         if self.request.logprobs is None:
             return Choice(token)
         logprobs = torch.log_softmax(logits, -1)
@@ -123,12 +132,21 @@ def _nucleus(probabilities: torch.Tensor, ids: torch.Tensor | None, top_p: float
     return ordered[kept], places if ids is None else ids[places]
 
 
-def next_tokens(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[Choice | None]:
-    """The next token of each row of logits, shape [rows, vocabulary]; None where they hold no usable number."""
+def next_tokens(logits: torch.Tensor, samplers: Sequence[Sampler]) -> list[Choice | GenerationError]:
+    """The next token of each row of logits, shape [rows, vocabulary], or why there is none."""
     best = logits.max(-1)  # on CPU several times faster than argmax
     usable = torch.isfinite(best.values).tolist()
     tokens = best.indices.tolist()
     return [
-        None if not fine else Choice(token) if sampler.takes_the_likeliest else sampler.choose(logits[row])
+        _next_token(logits[row], sampler, token) if fine else GenerationError(NO_NUMBERS)
         for row, (sampler, fine, token) in enumerate(zip(samplers, usable, tokens, strict=True))
     ]
+
+
+def _next_token(logits: torch.Tensor, sampler: Sampler, likeliest: int) -> Choice | GenerationError:
+    if sampler.takes_the_likeliest:
+        return Choice(likeliest)
+    try:
+        return sampler.choose(logits)
+    except GenerationError as error:
+        return error

@@ -153,10 +153,10 @@ class Scheduler:
                 room -= count
         return chunks
 
-    def _take(self, task: Task, choice: Choice | None) -> None:
+    def _take(self, task: Task, choice: Choice | GenerationError) -> None:
         row = task.row
-        if choice is None:
-            self._fail(task, GenerationError("the model computed no usable numbers for this request"))
+        if isinstance(choice, GenerationError):
+            self._fail(task, choice)
             return
         first = row.computed == row.prompt
         row.tokens.append(choice.token)

@@ -1,5 +1,6 @@
 """What a client may ask of `/v1/chat/completions`. What is not supported is refused by name, never ignored."""
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
@@ -7,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from luthier.core.generation import GenerationRequest
+from luthier.core.generation import GenerationRequest, Grammar
 from luthier.core.rows import Message, Role
 from luthier.serving.api_error import ApiError
 
@@ -18,7 +19,6 @@ NEUTRAL_PARAMETERS: Mapping[str, tuple[object, ...]] = MappingProxyType(
         "modalities": (["text"],),
         "parallel_tool_calls": (True, False),
         "prediction": (),
-        "response_format": ({"type": "text"},),
         "service_tier": ("auto", "default"),
         "store": (False,),
         "tool_choice": ("none", "auto"),
@@ -111,6 +111,32 @@ class ChatMessage(RequestModel):
         return {"role": role, "content": "\n".join(part.text for part in self.content)}
 
 
+class JsonSchema(RequestModel):
+    """A schema by OpenAI's shape. It is always kept to, whatever `strict` says."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    schema_: Annotated[dict[str, object], Field(alias="schema")]
+    description: str | None = None
+    strict: bool | None = None
+
+
+class ResponseFormat(RequestModel):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _schema_by_type(self) -> "ResponseFormat":
+        if (self.json_schema is not None) != (self.type == "json_schema"):
+            raise ValueError("json_schema and the type json_schema belong together")
+        return self
+
+    def grammar(self) -> Grammar | None:
+        if self.type == "text":
+            return None
+        schema = self.json_schema.schema_ if self.json_schema else {"type": "object"}
+        return Grammar("json_schema", json.dumps(schema))
+
+
 class StreamOptions(RequestModel):
     include_usage: bool = False
 
@@ -136,6 +162,7 @@ class ChatRequest(RequestModel):
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_LOGPROBS)] = 0
     n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
+    response_format: ResponseFormat | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
     user: Annotated[str, Field(max_length=512)] | None = None
@@ -195,6 +222,7 @@ def generation_request(
         logit_bias={int(token): bias for token, bias in request.logit_bias.items()},
         logprobs=request.top_logprobs if request.logprobs else None,
         n=request.n,
+        grammar=request.response_format.grammar() if request.response_format else None,
     )
 
 

@@ -1,3 +1,5 @@
+import json
+import re
 import shutil
 import threading
 import time
@@ -10,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from luthier.core.errors import GenerationError, ModelError, RequestError, TemplateError
-from luthier.core.generation import GenerationRequest, complete
+from luthier.core.generation import GenerationRequest, Grammar, complete
 from luthier.core.recipe import AdapterSection
 from luthier.inference import Engine, MemoryBudget
 from luthier.models.adapter import attach_adapter, load_adapter, save_adapter, trainable
@@ -568,4 +570,39 @@ def test_an_adapter_whose_files_are_gone_fails_its_requests_alone(
     shutil.rmtree(folder)
     errors, texts = _failures(engine, [_request("sales"), _request("support")])
     assert isinstance(errors[0], ModelError)
+    assert texts == [expected]
+
+
+def test_answers_match_their_grammar_and_the_others_are_as_ever(engine):
+    free = [_request("sales", question) for question in QUESTIONS]
+    expected = complete(engine, free)
+    bound = [
+        _request("sales", grammar=Grammar("regex", "(yes|no), [a-z]{2,5}!"), max_new_tokens=40),
+        _request("base", grammar=Grammar("regex", "[0-9]{4}"), temperature=1.0, seed=1, n=3, max_new_tokens=40),
+        _request("returns", grammar=Grammar("json_schema", '{"enum": ["red", "green"]}'), max_new_tokens=40),
+    ]
+    found = complete(engine, [*bound, *free])
+    assert re.fullmatch("(yes|no), [a-z]{2,5}!", found[0].text)
+    numbers = [completion.text for completion in found[1:4]]
+    assert all(re.fullmatch("[0-9]{4}", number) for number in numbers)
+    assert len(set(numbers)) == 3
+    assert json.loads(found[4].text) in ("red", "green")
+    assert {completion.finish_reason for completion in found[:5]} == {"stop"}
+    assert found[5:] == expected
+
+
+def test_a_grammar_that_cannot_be_kept_to_fails_its_request_alone(engine):
+    expected = complete(engine, [_request()])[0].text
+    impossible = Grammar("json_schema", '{"allOf": [{"type": "string"}, {"type": "integer"}]}')
+    errors, texts = _failures(engine, [_request(grammar=impossible), _request()])
+    assert isinstance(errors[0], RequestError)
+    assert "Unsatisfiable" in str(errors[0])
+    assert texts == [expected]
+
+
+def test_a_grammar_that_leads_nowhere_fails_its_request_alone(engine, monkeypatch):
+    expected = complete(engine, [_request()])[0].text
+    monkeypatch.setattr("luthier.inference.grammar.Constraint.take", lambda self, _: self._matcher.consume_token(0))
+    errors, texts = _failures(engine, [_request(grammar=Grammar("regex", "[0-9]{4}")), _request()])
+    assert isinstance(errors[0], GenerationError)
     assert texts == [expected]

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from luthier.core.errors import GenerationError
 from luthier.core.generation import GenerationRequest
 from luthier.inference import sampling
 from luthier.inference.sampling import Choice, Sampler, next_tokens
@@ -47,7 +48,9 @@ def test_of_equal_logits_the_first_counts_as_argmax_has_it(dtype):
 def test_logits_without_meaning_give_no_token_to_their_row_alone(bad, temperature):
     logits = torch.tensor([[0.0, 1.0], [bad, 0.0], [1.0, 0.0]])
     samplers = [Sampler(_request()), Sampler(_request(temperature=temperature)), Sampler(_request())]
-    assert next_tokens(logits, samplers) == [Choice(1), None, Choice(0)]
+    first, failed, last = next_tokens(logits, samplers)
+    assert (first, last) == (Choice(1), Choice(0))
+    assert isinstance(failed, GenerationError)
 
 
 def test_tokens_are_drawn_by_their_probabilities():

@@ -1,6 +1,9 @@
+import json
+
 import pytest
 from pydantic import ValidationError
 
+from luthier.core.generation import Grammar
 from luthier.serving.api_error import ApiError
 from luthier.serving.chat_request import (
     NEUTRAL_MESSAGE_FIELDS,
@@ -37,6 +40,15 @@ def test_everything_supported_reaches_the_generator():
     request = asked(presence_penalty=-1.5, frequency_penalty=2, logit_bias={"50": -100, "7": 0.5}, n=3)
     assert (request.presence_penalty, request.frequency_penalty, request.n) == (-1.5, 2.0, 3)
     assert request.logit_bias == {50: -100.0, 7: 0.5}
+
+
+def test_a_response_format_becomes_a_grammar():
+    assert asked().grammar is None
+    assert asked(response_format={"type": "text"}).grammar is None
+    assert asked(response_format={"type": "json_object"}).grammar == Grammar("json_schema", '{"type": "object"}')
+    schema = {"type": "object", "properties": {"days": {"type": "integer"}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+    assert asked(response_format=wanted).grammar == Grammar("json_schema", json.dumps(schema))
 
 
 def test_logprobs_are_off_or_of_the_token_alone_or_of_the_likeliest_too():
@@ -109,7 +121,6 @@ def test_values_that_ask_for_nothing_are_accepted(name, value):
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("response_format", {"type": "json_object"}),
         ("tools", [{"type": "function", "function": {"name": "f"}}]),
         ("tool_choice", "required"),
         ("store", True),
@@ -146,6 +157,10 @@ def test_what_is_not_supported_is_refused_by_name(name, value):
         ("logprobs", 1),
         ("top_logprobs", 21),
         ("n", 0),
+        ("response_format", {"type": "json_schema"}),
+        ("response_format", {"type": "json_object", "json_schema": {"name": "x", "schema": {}}}),
+        ("response_format", {"type": "json_schema", "json_schema": {"name": "x"}}),
+        ("response_format", {"type": "yaml"}),
         ("n", 9),
         ("n", True),
         ("stream", "yes"),
