@@ -135,11 +135,14 @@ def test_training_and_evaluating(command, evaluated_shop):
 def test_fine_tuning(command, rated_shop):
     page = "guides/fine-tune.md"
     [lines] = [code for language, code in blocks(page) if language == "jsonl"]
-    [settings] = [yaml.safe_load(code) for language, code in blocks(page, until="## Methods") if language == "yaml"]
+    [settings, gates] = [
+        yaml.safe_load(code) for language, code in blocks(page, until="## Methods") if language == "yaml"
+    ]
     for number, line in enumerate(lines.splitlines()):
         (rated_shop / "raw" / f"guide-{number}.jsonl").write_text(line, encoding="utf-8")
     recipe = yaml.safe_load((rated_shop / "luthier.yaml").read_text(encoding="utf-8"))
     recipe["training"] |= settings.pop("training") | {"learning_rate": 5e-3}
+    recipe["evaluation"] |= gates["evaluation"]
     (rated_shop / "luthier.yaml").write_text(yaml.safe_dump(recipe | settings), encoding="utf-8")
     [commands] = [code for language, code in blocks(page) if language == "sh"]
     ended = [command(rated_shop, *arguments(line, {})) for line in commands.splitlines()]

@@ -382,7 +382,9 @@ class GatesSection(Section):
         None, description="share of answers to golden questions with a fact that nothing supports, at most"
     )
     accuracy: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None, description="classification: share of test rows that are given their label, at least"
+        None,
+        description="classification: share of test rows that are given their label, at least; preference: share of "
+        "test pairs whose chosen answer is likelier per token",
     )
     forgetting: Annotated[float, Field(ge=0)] | None = Field(
         None, description="rise of the loss on general text from that of the base model, nats per token, at most"
@@ -461,8 +463,8 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _evaluation_is_of_the_task(self) -> "Recipe":
         gates, labels = self.evaluation.gates, self.task == "classification"
-        if gates.accuracy is not None and not labels:
-            raise ValueError("evaluation.gates.accuracy is for task classification")
+        if gates.accuracy is not None and self.task not in ("classification", "preference"):
+            raise ValueError("evaluation.gates.accuracy is for task classification or preference")
         if labels and (self.evaluation.questions is not None or gates.forgetting is not None):
             raise ValueError("evaluation.questions and gates.forgetting need a model that answers: task classification")
         return self

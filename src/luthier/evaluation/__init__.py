@@ -8,6 +8,7 @@ from luthier.evaluation.gates import MIN_PAIRED_EXAMPLES, GateResult, Leak, Verd
 from luthier.evaluation.losses import loss_difference, loss_interval
 from luthier.evaluation.measured import HeldOutRow, Measured
 from luthier.evaluation.metrics import METRICS, Metric
+from luthier.evaluation.preferences import PreferenceScore, score_preferences
 from luthier.evaluation.questions import GoldenQuestion, read_questions
 from luthier.evaluation.replies import ReplyScore, ReplyTask, score_reply
 from luthier.evaluation.report import difference_text, figure_text, forgetting_sentence, render_report
@@ -59,6 +60,7 @@ __all__ = [
     "Metric",
     "Pair",
     "Preference",
+    "PreferenceScore",
     "ReplyScore",
     "ReplyTask",
     "SampledScore",
@@ -89,6 +91,7 @@ __all__ = [
     "reworded",
     "score_answer",
     "score_answers",
+    "score_preferences",
     "score_reply",
     "score_skills",
     "score_variants",

@@ -153,6 +153,7 @@ def _refuse_unpaired(candidate: Measured, reference: Measured) -> None:
         ("test rows", [one.row_id for one in candidate.replies], [one.row_id for one in reference.replies]),
         ("tasks", [one.prompt for one in candidate.skills], [one.prompt for one in reference.skills]),
         ("texts", [one.row_id for one in candidate.labelled], [one.row_id for one in reference.labelled]),
+        ("pairs", [one.row_id for one in candidate.preferences], [one.row_id for one in reference.preferences]),
     )
     for what, ours, theirs in asked:
         if ours != theirs:

@@ -72,6 +72,7 @@ def judge(
     same rows.
     """
     sizes = [len(candidate.test)] if gates.loss or gates.accuracy is not None else []
+    sizes += [len(candidate.preferences)] if gates.accuracy is not None else []
     sizes += [len(candidate.answers)] if gates.facts is not None or gates.unsupported_facts is not None else []
     enough = max(sizes, default=0) >= MIN_PAIRED_EXAMPLES
     results = []
@@ -133,12 +134,16 @@ def _facts_gate(least: float, candidate: Measured, reference: Measured) -> GateR
 
 
 def _accuracy_gate(least: float, candidate: Measured, reference: Measured) -> GateResult:
+    if candidate.preferences:
+        ours, theirs = ([score.right for score in two.preferences] for two in (candidate, reference))
+        what, worse = "test pairs' chosen answers found likelier", "Finds fewer chosen answers likelier"
+        return _share_gate("accuracy", least, ours, theirs, what, worse, reference.model)
     ours, theirs = (
         [one.given == one.expected for one in sorted(two.labelled, key=lambda one: one.row_id)]
         for two in (candidate, reference)
     )
     if not ours:
-        return GateResult("accuracy", "inconclusive", "There are no test rows to give labels to.")
+        return GateResult("accuracy", "inconclusive", "There are no test rows with a label or a rejected answer.")
     what, worse = "test texts labelled right", "Labels fewer texts right"
     return _share_gate("accuracy", least, ours, theirs, what, worse, reference.model)
 

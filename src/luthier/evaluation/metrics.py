@@ -108,6 +108,20 @@ def _label_accuracy(measured: Measured, _: HeldOut) -> Numbers:
 
 
 METRICS: tuple[Metric, ...] = (
+    Metric(
+        "preference_accuracy",
+        "test pairs whose chosen answer is likelier",
+        "share",
+        "higher",
+        _each(lambda one: [score.right for score in one.preferences]),
+    ),
+    Metric(
+        "preference_margin",
+        "by how much (nats per token)",
+        "nats",
+        "higher",
+        _each(lambda one: [score.chosen - score.rejected for score in one.preferences]),
+    ),
     Metric("test_accuracy", "test texts labelled right", "share", "higher", _label_accuracy),
     Metric(
         "test_macro_f1",

@@ -30,7 +30,7 @@ GAINED = 5
 GATE_QUESTIONS: Mapping[str, str] = {
     "loss": "Does it write like your people do?",
     "facts": "Does it know the facts?",
-    "accuracy": "Does it give the right labels?",
+    "accuracy": "Does it give the right labels, or prefer what people do?",
     "unsupported_facts": "Does it stick to what it was taught?",
     "forgetting": "Has it kept enough of what it knew before?",
     "latency": "Is it fast enough?",
@@ -40,7 +40,10 @@ GATE_QUESTIONS: Mapping[str, str] = {
 """What each gate asks, in the words of somebody who answers customers."""
 ANSWERS: Mapping[Verdict, str] = {"pass": "Yes", "fail": "No", "inconclusive": "Cannot tell"}
 TONES: Mapping[Verdict, str] = {"pass": "yes", "fail": "no", "inconclusive": "partly"}
-HEADLINES = ("test_accuracy", "test_macro_f1", "facts_recalled", "facts_wrong", "facts_unsupported", "never_stopped")
+HEADLINES = (
+    *("test_accuracy", "test_macro_f1", "preference_accuracy"),
+    *("facts_recalled", "facts_wrong", "facts_unsupported", "never_stopped"),
+)
 _ORDER: tuple[Verdict, ...] = ("fail", "inconclusive", "pass")
 
 

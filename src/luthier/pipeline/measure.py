@@ -23,6 +23,7 @@ from luthier.evaluation import (
     general_texts,
     reworded,
     score_answers,
+    score_preferences,
     score_reply,
     score_skills,
     score_variants,
@@ -32,9 +33,11 @@ from luthier.models.losses import RowsLoss
 from luthier.models.methods import load_trained
 from luthier.pipeline.base import Base
 from luthier.pipeline.engine import RunsGenerator, conversation, run_folder
+from luthier.pipeline.preferences import answer_pairs
 from luthier.pipeline.project import Project
 from luthier.text.overlap import count_words
 from luthier.text.unsupported import Support
+from luthier.training import AnswerPair
 
 REQUESTS_AT_ONCE = 64
 MOST_REPLIES = 64
@@ -62,6 +65,7 @@ class Exam:
     skills: Sequence[SkillTask]
     held_out: Mapping[str, HeldOutRow]
     trained: Support
+    pairs: Sequence[AnswerPair] = ()
 
 
 def set_exam(
@@ -71,7 +75,11 @@ def set_exam(
     test: Sequence[Row],
     questions: Sequence[GoldenQuestion],
 ) -> Exam:
-    """The rows as tokens, the prompts of test rows that end with an answer, and the bundled general texts and tasks."""
+    """The rows as tokens, the prompts of test rows that end with an answer, and the bundled general texts and tasks.
+
+    Rows that people disliked are left out: a model need not predict them.
+    """
+    validation, test = ([row for row in rows if row.rating != "down"] for rows in (validation, test))
     general = [
         Row(f"general-{number}", Origin("general text", number), text=text)
         for number, text in enumerate(general_texts(), start=1)
@@ -88,6 +96,7 @@ def set_exam(
         skills=skill_tasks(),
         held_out={row.id: _held_out(base, row, encoded) for row, encoded in zip(test, tokens, strict=True)},
         trained=_trained_support(trained),
+        pairs=answer_pairs(base, test),
     )
 
 
@@ -166,7 +175,10 @@ class _Examiner:
 
     def measure(self, model: str, closely: bool) -> Measured:
         exam, most = self.exam, self.project.recipe.evaluation.max_new_tokens
-        test, validation, general = self._losses(model, (exam.test, exam.validation, exam.general))
+        answers_of_pairs = [pair.chosen for pair in exam.pairs], [pair.rejected for pair in exam.pairs]
+        test, validation, general, *pairs = self._losses(
+            model, (exam.test, exam.validation, exam.general, *answers_of_pairs)
+        )
         asked = [self._conversation(one.question) for one in exam.questions]
         tasks = [self._conversation(one.prompt) for one in exam.skills]
         completions = self._ask(model, [*asked, *exam.prompts], most)
@@ -177,6 +189,7 @@ class _Examiner:
             test=test,
             validation=validation,
             general=general,
+            preferences=score_preferences(*pairs),
             answers=answers,
             replies=[score_reply(*pair) for pair in zip(exam.replies, completions[len(asked) :], strict=True)],
             skills=score_skills(exam.skills, self._ask(model, tasks, min(most, SKILL_TOKENS))),

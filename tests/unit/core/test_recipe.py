@@ -248,7 +248,7 @@ def test_fields_of_another_method_are_refused(adapter, sentence):
 @pytest.mark.parametrize(
     ("task", "evaluation", "message"),
     [
-        ("chat", "{gates: {accuracy: 0.9}}", r"evaluation\.gates\.accuracy is for task classification"),
+        ("chat", "{gates: {accuracy: 0.9}}", r"evaluation.gates.accuracy is for task classification or preference"),
         ("classification", "{questions: golden.jsonl}", r"evaluation\.questions and gates\.forgetting need a model"),
         ("classification", "{gates: {forgetting: 0.1}}", r"evaluation\.questions and gates\.forgetting need a model"),
     ],

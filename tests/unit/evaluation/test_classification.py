@@ -83,7 +83,10 @@ def reference(rows):
 
 def test_labels_that_nobody_gave_are_inconclusive():
     found = assess(GatesSection(loss=None, accuracy=0.5), Measured("run-1"), Measured("run-2"), Context())
-    assert (found.verdict, found.gates[0].reason) == ("inconclusive", "There are no test rows to give labels to.")
+    assert (found.verdict, found.gates[0].reason) == (
+        "inconclusive",
+        "There are no test rows with a label or a rejected answer.",
+    )
 
 
 def test_the_report_shows_what_is_taken_for_what():

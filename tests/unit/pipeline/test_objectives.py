@@ -48,9 +48,15 @@ def test_every_method_learns_what_people_prefer(rated_shop, loss, adapter):
 
 
 def test_a_run_on_preferences_is_evaluated_and_answers(rated_shop):
-    with _open(rated_shop, "training.num_train_epochs=1") as project:
+    with _open(rated_shop, "training.num_train_epochs=3", "evaluation.gates.accuracy=0.5") as project:
         trained = luthier.train(project)
-        luthier.evaluate(project, trained.run)
+        found = luthier.evaluate(project, trained.run).to_json()
+        before, after = (found[side]["preference_margin"] for side in ("reference_metrics", "metrics"))
+        assert after["value"] > before["value"]
+        accuracy = found["metrics"]["preference_accuracy"]
+        assert accuracy["low"] < accuracy["value"] <= accuracy["high"]
+        assert "accuracy" in [gate["gate"] for gate in found["gates"]]
+        assert "test_loss" in found["metrics"]
         question = GenerationRequest(trained.run, ({"role": "user", "content": "Where is it?"},), max_new_tokens=4)
         assert len(complete(RunsGenerator(project, open_base(project)), [question])) == 1
 
