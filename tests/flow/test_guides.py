@@ -16,6 +16,7 @@ import luthier
 from luthier.core.recipe import parse_recipe
 from luthier.evaluation import read_questions
 from luthier.evaluation.report_page import GATE_QUESTIONS
+from luthier.training import loop
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -260,6 +261,13 @@ def test_recipes_in_the_guides_are_valid(page):
             recipe = {"name": "shop", "model": {"base": "org/name"}, "data": {}} | yaml.safe_load(code)
             recipe["data"].setdefault("sources", [{"path": "raw"}])
             parse_recipe(yaml.safe_dump(recipe))
+
+
+def test_the_loop_on_its_page_is_the_source():
+    source = Path(str(loop.__file__)).read_text(encoding="utf-8")
+    quoted = [code for language, code in blocks("concepts/training.md") if language == "python"]
+    assert len(quoted) == 2
+    assert all(code in source for code in quoted)
 
 
 def test_golden_questions_in_the_guide_can_be_read(tmp_path):
