@@ -84,8 +84,9 @@ def join_projections(
     """
     names = {id(module): name for name, module in model.named_modules()}
     linears: list[StackedLinear] = []
+    rotation = _Rotation()
     for layer in _layers_like_llamas(model):
-        joint = _JointLayer(layer, names, arguments[layer.self_attn.layer_idx], plan)
+        joint = _JointLayer(layer, names, arguments[layer.self_attn.layer_idx], plan, rotation)
         layer.forward = joint
         linears += joint.linears
     return linears
@@ -114,7 +115,14 @@ def _consists_of(module: nn.Module, linears: tuple[str, ...]) -> bool:
 class _JointLayer:
     """`forward` of a decoder layer: x + attention(norm(x)), and on that x + down(act(gate) * up) of its norm."""
 
-    def __init__(self, layer: Any, names: Mapping[int, str], arguments: AttentionArguments, plan: AdapterPlan) -> None:
+    def __init__(
+        self,
+        layer: Any,
+        names: Mapping[int, str],
+        arguments: AttentionArguments,
+        plan: AdapterPlan,
+        rotation: "_Rotation",
+    ) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         join = partial(_joint_linear, names=names, plan=plan)
         self._qkv = join([attention.q_proj, attention.k_proj, attention.v_proj])
@@ -124,6 +132,7 @@ class _JointLayer:
         self._before_attention, self._before_mlp = _norm(layer.input_layernorm), _norm(layer.post_attention_layernorm)
         self._query_norm, self._key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
         self._activation, self._layer, self._arguments = mlp.act_fn, attention.layer_idx, arguments
+        self._rotation = rotation
         self._head_dim = attention.head_dim
         self._heads = attention.q_proj.out_features // self._head_dim
         self._key_heads = attention.k_proj.out_features // self._head_dim
@@ -145,19 +154,12 @@ class _JointLayer:
         turned, heads = states[:, : self._heads + self._key_heads], self._heads
         if self._query_norm is not None and self._key_norm is not None:
             turned = torch.cat([self._query_norm(turned[:, :heads]), self._key_norm(turned[:, heads:])], 1)
-        turned = _rotated(turned, *position_embeddings)
+        turned = self._rotation(turned, position_embeddings)
         value = states[:, heads + self._key_heads :]
         attended = flat_step.attend(self._layer, turned[:, :heads], turned[:, heads:], value, *self._arguments)
         x = x + self._output(attended.reshape(len(x), -1))
         gate, up = self._gate_up(self._before_mlp(x)).chunk(2, -1)
         return (x + self._down(self._activation(gate) * up))[None]
-
-
-def _rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotary positions (Su et al. 2021), as in Llama. states: [T, heads, head_dim]; cos, sin: [1, T, head_dim]."""
-    first, second = states.chunk(2, -1)
-    turned = torch.cat((-second, first), -1)
-    return (states * cos[0, :, None]).addcmul_(turned, sin[0, :, None])
 
 
 def _joint_linear(modules: list[Any], names: Mapping[int, str], plan: AdapterPlan) -> StackedLinear:
@@ -177,9 +179,34 @@ def _joint_linear(modules: list[Any], names: Mapping[int, str], plan: AdapterPla
 
 
 def _norm(module: Any) -> Any:
-    """The normalisation, as torch's one function where it is the common one."""
+    """The normalisation, in a shorter form where it is the common one."""
     if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
-        return partial(
-            F.rms_norm, normalized_shape=module.weight.shape, weight=module.weight, eps=module.variance_epsilon
-        )
+        doubled = torch.cat([module.weight, module.weight])
+        return partial(_rms_norm, doubled_weight=doubled, epsilon=module.variance_epsilon)
     return module
+
+
+def _rms_norm(x: torch.Tensor, doubled_weight: torch.Tensor, epsilon: float) -> torch.Tensor:
+    """Root mean square normalisation (Zhang and Sennrich 2019) of [T, hidden_size].
+
+    It is the first half of the layer normalisation of (x, -x), whose mean is zero. torch has a kernel for that one, and
+    takes the other apart into six.
+    """
+    both = torch.cat((x, -x), -1)
+    return F.layer_norm(both, both.shape[-1:], doubled_weight, None, epsilon)[:, : x.shape[-1]]
+
+
+class _Rotation:
+    """Rotary positions (Su et al. 2021) as in Llama, prepared once for all layers of a step."""
+
+    def __init__(self) -> None:
+        self._embeddings: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def __call__(self, states: torch.Tensor, embeddings: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        """states: [T, heads, head_dim]; embeddings: cosines and sines, [1, T, head_dim] each."""
+        if embeddings is not self._embeddings:
+            half = embeddings[1].shape[-1] // 2
+            self._cos, self._sin = embeddings[0][0, :, None], embeddings[1][0, :, None].clone()
+            self._sin[..., :half].neg_()
+            self._embeddings = embeddings
+        return (states * self._cos).addcmul_(states.roll(states.shape[-1] // 2, -1), self._sin)
