@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 
-import psutil
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -21,6 +20,7 @@ from luthier.inference.grammar import GrammarCompiler
 from luthier.inference.runner import Row, open_runner
 from luthier.inference.sampling import Choice, Sampler
 from luthier.inference.scheduler import Scheduler, Task
+from luthier.kernels.allocator import free_memory
 from luthier.models.adapter_stack import AdapterFiles
 from luthier.models.template import ChatTemplate
 
@@ -40,7 +40,7 @@ class MemoryBudget:
     @classmethod
     def of_this_machine(cls) -> "MemoryBudget":
         """Half of the memory that is free now."""
-        free: int = psutil.virtual_memory().available
+        free = free_memory()
         return cls(key_values=free // 4, prefixes=free // 8, adapters=free // 8)
 
 

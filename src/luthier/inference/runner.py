@@ -103,10 +103,11 @@ class FlatRunner:
             row.computed = end
 
     def compute(self, chunks: Sequence[tuple[Row, int]]) -> tuple[list[Row], torch.Tensor]:
-        for row in self._computed:
+        while self._computed:
+            row = self._computed[0]
             self._bands.join(row, row.store.states)
             row.store = None
-        self._computed = []
+            del self._computed[0]
         self._bands.make_room()
         segments: list[Segment] = []
         decoding: list[Row] = []

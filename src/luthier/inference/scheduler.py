@@ -53,10 +53,6 @@ class Scheduler:
     def idle(self) -> bool:
         return not (self._waiting or self._running)
 
-    @property
-    def running(self) -> int:
-        return len(self._running)
-
     def add(self, task: Task) -> None:
         if task.most_tokens > self._room:
             task.on_error(

@@ -1,8 +1,27 @@
-"""Memory that the C library keeps though nobody uses it."""
+"""Memory that can still be had, and memory that the C library keeps though nobody uses it."""
 
 import ctypes
 import functools
+import os
 from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def free_memory() -> int:
+    """Bytes that this process can still get: of the machine or the container that it runs in, and of that its share
+    among the processes that torchrun has started here."""
+    free = psutil.virtual_memory().available
+    try:
+        limit, used = ((_CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
+    except OSError:
+        limit = "max"
+    if limit != "max":
+        free = min(free, max(0, int(limit) - int(used)))
+    return free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def release_free_pages() -> bool:

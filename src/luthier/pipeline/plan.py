@@ -10,6 +10,7 @@ import torch
 
 from luthier.core.artefacts import Plan
 from luthier.core.identity import content_id
+from luthier.kernels.allocator import free_memory
 from luthier.models.adapter import trainable
 from luthier.pipeline.base import open_base
 from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
@@ -25,7 +26,6 @@ from luthier.planning import (
     measured_speed,
 )
 from luthier.training import Schedule as StepSchedule
-from luthier.training import free_memory
 from luthier.training.objective import E, Example
 
 PROBE_BATCHES = 4

@@ -18,6 +18,7 @@ from luthier.core.errors import TrainingError
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id, file_digest
 from luthier.core.progress import Silent
+from luthier.kernels.allocator import free_memory
 from luthier.models.adapter import learning_rate_ratios, trainable
 from luthier.models.methods import refuse_lossy, save_trained
 from luthier.models.recompute import layers_of, recompute_layers
@@ -38,7 +39,6 @@ from luthier.training import (
     fingerprints,
     fit,
     fit_memory,
-    free_memory,
     kept_bytes,
     trackers,
 )

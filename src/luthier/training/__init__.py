@@ -5,7 +5,7 @@ from luthier.training.health import Finding, Guess, check_health, fingerprints, 
 from luthier.training.l2_sp import StartPenalty
 from luthier.training.loop import Training, fit
 from luthier.training.master import MasterWeights
-from luthier.training.memory import fit_memory, free_memory, kept_bytes
+from luthier.training.memory import fit_memory, kept_bytes
 from luthier.training.objective import CausalObjective, LabelObjective, Objective
 from luthier.training.preference import (
     AnswerPair,
@@ -42,7 +42,6 @@ __all__ = [
     "fingerprints",
     "fit",
     "fit_memory",
-    "free_memory",
     "kept_bytes",
     "log_likelihoods",
     "overall",

@@ -1,10 +1,7 @@
 """Will it fit? Measured on single examples before the first step, and micro-batches made so small that it does."""
 
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
-import psutil
 import torch
 from torch import nn
 
@@ -16,24 +13,10 @@ MASTER_BYTES = 12
 """Of each weight that trains, beside itself: its gradient and both moments of Adam, in float32."""
 SLACK = 1.5
 """What the process takes over what is kept for the backward pass: temporaries, logits, pages that no block fits."""
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 Way = Callable[[int, int], int]
 """Of running a forward pass: the bytes it keeps, from those that are kept when everything is, and the tokens."""
-
-
-def free_memory() -> int:
-    """Bytes that this process can still get: of the machine or the container that it runs in, and of that its share
-    among the processes that torchrun has started here."""
-    free = psutil.virtual_memory().available
-    try:
-        limit, used = ((_CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
-    except OSError:
-        limit = "max"
-    if limit != "max":
-        free = min(free, max(0, int(limit) - int(used)))
-    return free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def kept_bytes(objective: Objective[E], example: E, model: nn.Module) -> int:

@@ -1,6 +1,7 @@
-"""Pages that are free inside the heap go back to the system."""
+"""What can still be had, and pages that are free inside the heap go back to the system."""
 
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -30,3 +31,16 @@ def test_without_glibc_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allocator.ctypes, "CDLL", missing)
     assert not allocator.release_free_pages()
     allocator._malloc_trim.cache_clear()
+
+
+@pytest.mark.parametrize(("limit", "used", "share"), [("max", "5", 1.0), ("1000", "400", None)])
+def test_a_container_may_have_less_than_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: str, share: float | None
+) -> None:
+    monkeypatch.setattr("luthier.kernels.allocator._CGROUP", tmp_path)
+    whole = allocator.free_memory()
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{used}\n")
+    assert allocator.free_memory() == (600 if share is None else pytest.approx(whole, rel=0.2))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert allocator.free_memory() == (300 if share is None else pytest.approx(whole / 2, rel=0.2))

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from luthier.core.errors import TrainingError
-from luthier.training import Checkpoint, fit, fit_memory, free_memory, kept_bytes
+from luthier.training import Checkpoint, fit, fit_memory, kept_bytes
 from luthier.training.memory import MASTER_BYTES, SLACK
 
 
@@ -87,14 +87,3 @@ def test_one_row_may_be_longer_than_a_micro_batch(new_training):
     split = new_training().schedule.split(1)
     assert all(len(batch) == 1 for step in split.steps for batch in step)
     assert split.tokens == new_training().schedule.tokens
-
-
-@pytest.mark.parametrize(("limit", "used", "share"), [("max", "5", 1.0), ("1000", "400", None)])
-def test_a_container_may_have_less_than_the_machine(tmp_path, monkeypatch, limit, used, share):
-    monkeypatch.setattr("luthier.training.memory._CGROUP", tmp_path)
-    whole = free_memory()
-    (tmp_path / "memory.max").write_text(f"{limit}\n")
-    (tmp_path / "memory.current").write_text(f"{used}\n")
-    assert free_memory() == (600 if share is None else pytest.approx(whole, rel=0.2))
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    assert free_memory() == (300 if share is None else pytest.approx(whole / 2, rel=0.2))
