@@ -162,7 +162,7 @@ def test_a_dataset_knows_the_encoder_that_judged_it(prepared_shop, tiny_model_fo
     write_labels(prepared_shop / "labels.csv")
     overrides = [
         *("data.sources=[{path: labels.csv}]", f"data.encoder={tiny_model_folder}", "data.clean.label_noise=flag"),
-        *("data.clean.near_duplicates=null", "task=classification"),
+        *("data.clean.near_duplicates=null", "task=classification", "evaluation={}"),
     ]
     with luthier.open_project(prepared_shop, overrides=overrides) as project:
         made = luthier.prepare(project)
