@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from luthier.pipeline.serve import background_server, serve
     from luthier.pipeline.tokenizer import extend_vocabulary, report_fertility, train_tokenizer
     from luthier.pipeline.tokens import show_tokens
-    from luthier.pipeline.train import train
+    from luthier.pipeline.train import pretrain, train
 
 __all__ = [
     "GateRefused",
@@ -66,6 +66,7 @@ __all__ = [
     "open_project",
     "plan",
     "prepare",
+    "pretrain",
     "promote",
     "remove_artefact",
     "remove_garbage",
@@ -103,6 +104,7 @@ _HOMES = {
     "open_project": "project",
     "plan": "plan",
     "prepare": "prepare",
+    "pretrain": "train",
     "promote": "release",
     "remove_artefact": "registry",
     "remove_garbage": "registry",

@@ -221,6 +221,21 @@ def test_hallucination(command, evaluated_shop, capsys, monkeypatch):
     assert [line.split()[1] for line in printed.splitlines()] == ["True", "False"]
 
 
+def test_learning_plain_text(command, prepared_shop):
+    page = "guides/pretrain.md"
+    path = prepared_shop / "luthier.yaml"
+    goes_on, begins = (yaml.safe_load(code) for language, code in blocks(page) if language == "yaml")
+    codes = [code for code, _ in shown_after(page, "text")]
+    assert len(codes) == 7
+    for settings, commands in ((goes_on, codes[:4]), (begins, codes[4:])):
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+        path.write_text(yaml.safe_dump(recipe | {"evaluation": {}} | settings), encoding="utf-8")
+        for code in commands:
+            ended = command(prepared_shop, *arguments(code, {}))
+            assert ended.code in ((0, 2) if "evaluate" in code else (0,)), ended.err
+    assert "| test perplexity " in ended.out
+
+
 def test_serving_and_monitoring(command, evaluated_shop):
     page = "guides/serve-and-monitor.md"
     assert command(evaluated_shop, "release", "promote", "--force", "to try the guide").code == 0

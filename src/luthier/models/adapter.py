@@ -27,16 +27,24 @@ _FAST_PISSA = "pissa_niter_16"
 WEIGHTS_NAME = "adapter_model.safetensors"
 
 
-def attach_adapter(model: PreTrainedModel, settings: AdapterSection, seed: int, new_modules: Sequence[str] = ()) -> Any:
+def attach_adapter(model: PreTrainedModel, settings: AdapterSection, seed: int, new_weights: Sequence[str] = ()) -> Any:
     """The model with a fresh adapter in fp32: a PeftModel whose adapter trains. LoRA or IA3.
 
-    `new_modules`, which have random weights, train too and are saved with the adapter, as the head of a classifier is.
-    Raises ModelError for a model that PEFT refuses, and as `_lora_config` does.
+    Modules with `new_weights`, which are random, train too and are saved with the adapter: the head of a classifier.
+    Raises ModelError for a model that PEFT refuses or whose words are predicted by a new head, and as `_lora_config`
+    does.
     """
     config = _lora_config(model, settings) if settings.method == "lora" else _ia3_config(model)
     config.task_type = task_type(model)
-    # Of a classifier PEFT itself adds the head.
-    config.modules_to_save = [name for name in new_modules if name.partition(".")[0] not in SEQ_CLS_HEAD_NAMES] or None
+    modules = dict.fromkeys(name.rpartition(".")[0] for name in new_weights)
+    if modules and config.task_type != "SEQ_CLS":
+        raise ModelError(
+            "the model has no head that predicts words, and the new one has to train with all of it",
+            where="adapter.method",
+            allowed="full, freeze",
+        )
+    # The head of a classifier PEFT itself adds to these.
+    config.modules_to_save = [name for name in modules if name.partition(".")[0] not in SEQ_CLS_HEAD_NAMES] or None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
@@ -82,9 +90,12 @@ def _ia3_config(model: PreTrainedModel) -> IA3Config:
     return IA3Config(fan_in_fan_out=_keeps_weights_transposed(model))
 
 
-def task_type(model: Any) -> str:
-    """PEFT's name for what the model is for."""
-    return "SEQ_CLS" if type(model).__name__.endswith("ForSequenceClassification") else "CAUSAL_LM"
+def task_type(model: Any) -> str | None:
+    """PEFT's name for what the model is for; it has none for an encoder that predicts masked words."""
+    name = type(model).__name__
+    if name.endswith("ForMaskedLM"):
+        return None
+    return "SEQ_CLS" if name.endswith("ForSequenceClassification") else "CAUSAL_LM"
 
 
 def _keeps_weights_transposed(model: PreTrainedModel) -> bool:

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,9 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 
 from luthier.core.errors import ModelError
 from luthier.core.recipe import Dtype
-from luthier.models.loading import load_with_head
-from luthier.models.padded import batches_by_length, padded, position_limit
+from luthier.models.loading import NewHead, load_with_head
+from luthier.models.padded import TOKENS_PER_BATCH, batches_by_length, padded, position_limit
 from luthier.models.sources import BaseFiles
-
-TOKENS_PER_BATCH = 1024
-"""Padded tokens in one forward pass: short texts are not padded to the length of the longest of a micro-batch."""
 
 
 class Classifier:
@@ -55,14 +51,6 @@ class Classifier:
         return torch.log_softmax(self.logits(texts).double(), dim=1)
 
 
-@dataclass(frozen=True, slots=True)
-class NewHead:
-    """A base model with a classification head, and which of its modules are new, with random weights."""
-
-    model: PreTrainedModel
-    modules: tuple[str, ...]
-
-
 def load_classifier(files: BaseFiles, labels: Sequence[str], dtype: Dtype, seed: int, padding: int | None) -> NewHead:
     """The model in these files with a head for these labels, frozen. Weights that the files lack are random by `seed`.
 
@@ -82,10 +70,10 @@ def load_classifier(files: BaseFiles, labels: Sequence[str], dtype: Dtype, seed:
     )
     if config.pad_token_id is None:
         config.pad_token_id = padding
-    model, modules = load_with_head(AutoModelForSequenceClassification, files, dtype, seed, config)
-    if model.config.pad_token_id is None and not hasattr(model.base_model, "embeddings"):
+    head = load_with_head(AutoModelForSequenceClassification, files, dtype, seed, config)
+    if head.model.config.pad_token_id is None and not hasattr(head.model.base_model, "embeddings"):
         raise ModelError("the tokenizer has no padding token and no end token", where=files.name)
-    return NewHead(model, modules)
+    return head
 
 
 def labels_in(folder: Path) -> tuple[str, ...] | None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -40,6 +42,16 @@ def load_tokenizer(files: BaseFiles) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def tokenizer_in(folder: Path) -> Any:
+    """The tokenizer in a folder, with or without a model beside it. Raises ModelError when there is none."""
+    if not (folder / "tokenizer.json").is_file():
+        raise ModelError("no tokenizer.json", where=str(folder), allowed="a folder that a tokenizer was saved to")
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # damaged files make the libraries raise almost anything
+        raise ModelError(f"cannot load the tokenizer: {_in_one_line(error)}", where=str(folder)) from error
+
+
 def load_model(files: BaseFiles, dtype: Dtype) -> PreTrainedModel:
     """The causal language model with weights of `dtype`, in evaluation mode, on the CPU.
 
@@ -60,11 +72,22 @@ def load_frozen(loader: Any, files: BaseFiles, dtype: Dtype, unused: str | None 
     return model
 
 
-def load_with_head(
-    loader: Any, files: BaseFiles, dtype: Dtype, seed: int, config: Any = None
-) -> tuple[PreTrainedModel, tuple[str, ...]]:
-    """`load_frozen` of a model for a task that the files may have no head for, and the names of the modules that are
-    new: transformers draws their weights, by `seed`.
+@dataclass(frozen=True, slots=True)
+class NewHead:
+    """A base model with a head for another task, and the names of the weights that are new and random."""
+
+    model: PreTrainedModel
+    weights: tuple[str, ...]
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that these weights belong to."""
+        return tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.weights))
+
+
+def load_with_head(loader: Any, files: BaseFiles, dtype: Dtype, seed: int, config: Any = None) -> NewHead:
+    """`load_frozen` of a model for a task that the files may have no head for: transformers draws its weights, by
+    `seed`.
 
     Raises ModelError where weights of the layers below the head are missing too; a pooler counts as part of the head.
     """
@@ -75,7 +98,7 @@ def load_with_head(
     gone = [name for name in missing if name.startswith(below) and not name.startswith(f"{below}pooler.")]
     if gone:
         raise ModelError(f"{len(gone)} weights are missing, the first: {gone[0]}", where=files.name)
-    return model, tuple(dict.fromkeys(name.rpartition(".")[0] for name in missing))
+    return NewHead(model, tuple(missing))
 
 
 def _loaded(loader: Any, files: BaseFiles, dtype: Dtype, config: Any = None) -> tuple[PreTrainedModel, list[str]]:

@@ -32,20 +32,20 @@ ADAPTER, MODEL = "adapter", "model"
 _LAYER = re.compile(r"(?:^|\.)(\d+)\.")
 
 
-def prepare(model: PreTrainedModel, settings: AdapterSection, seed: int, new_modules: Sequence[str] = ()) -> Any:
-    """The frozen model made ready: what the method trains requires gradients, nothing else does. Modules that are new
+def prepare(model: PreTrainedModel, settings: AdapterSection, seed: int, new_weights: Sequence[str] = ()) -> Any:
+    """The frozen model made ready: what the method trains requires gradients, nothing else does. Weights that are new
     train whatever the method.
 
     Raises ModelError where the settings name layers or modules that the model does not have.
     """
     if settings.method in ("lora", "ia3"):
-        return attach_adapter(model, settings, seed, new_modules)
+        return attach_adapter(model, settings, seed, new_weights)
     if settings.method == "full":
         return model.requires_grad_(True)
     for parameter in _unfrozen(model, settings):
         parameter.requires_grad_(True)
-    for name in new_modules:
-        model.get_submodule(name).requires_grad_(True)
+    for name in new_weights:
+        model.get_parameter(name).requires_grad_(True)
     return model
 
 

@@ -139,11 +139,7 @@ class ChatTemplate:
     def _encode_text(self, row: Row) -> TokenRow:
         """Text between the tokens that the tokenizer itself puts at its start, if any, and the end token."""
         self._refuse_control_tokens(row.text, "a text")
-        ids = text_ids(self._tokenizer, row.text)
-        end = self._end_of_text_id()
-        if ids[-1:] != [end]:
-            ids.append(end)
-        return TokenRow(row.id, tuple(ids), (False, *[True] * (len(ids) - 1)))
+        return ended_text(row.id, text_ids(self._tokenizer, row.text), self._end_of_text_id())
 
     def _assistant_span(self, messages: Sequence[Message], tools: Tools, ids: list[int]) -> tuple[int, int]:
         """Where in `ids` the last of `messages` lies: from its first token to its last special token, which ends it.
@@ -245,6 +241,12 @@ def refuse_control_tokens(tokens: Mapping[int, str], text: str, what: str, name:
     for token in tokens.values():
         if token in text:
             raise TemplateError(f"{what} holds the control token {token}", where=name)
+
+
+def ended_text(row_id: str, ids: list[int], end: int) -> TokenRow:
+    """A text that a model is to write, with the end token: all but its first token are targets."""
+    tokens = ids if ids[-1:] == [end] else [*ids, end]
+    return TokenRow(row_id, tuple(tokens), (False, *[True] * (len(tokens) - 1)))
 
 
 def text_ids(tokenizer: Any, text: str) -> list[int]:

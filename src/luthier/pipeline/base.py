@@ -1,7 +1,8 @@
 """The project's base model, and rows as its tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from luthier.core.artefacts import BaseModel
@@ -10,13 +11,19 @@ from luthier.core.identity import content_id
 from luthier.core.recipe import Dtype, Task
 from luthier.core.rows import Row, TokenRow
 from luthier.models.cache import ModelCache, default_cache_root
+from luthier.models.fresh import new_model
 from luthier.models.loading import load_model, load_tokenizer, resolve_dtype
-from luthier.models.plain_text import PlainText
+from luthier.models.plain_text import Learns, PlainText
 from luthier.models.sources import BaseFiles, find_base
 from luthier.models.template import ChatTemplate
 from luthier.pipeline.project import Project
 
-TASKS_OF_PLAIN_TEXT: tuple[Task, ...] = ("classification",)
+TASKS_OF_PLAIN_TEXT: Mapping[Task, Learns] = {
+    "classification": "label",
+    "causal_lm": "next token",
+    "masked_lm": "masked tokens",
+}
+"""Tasks for which no chat template is needed, and what is predicted of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +53,12 @@ class Base:
 
 
 def base_files(project: Project) -> BaseFiles:
-    """The files of the recipe's base model, fetched on first use."""
-    cache = ModelCache(default_cache_root())
-    return find_base(project.recipe.model.base, project.workspace.root, cache, project.reporter.say)
+    """The files of the recipe's base model, fetched on first use; or of one that has learnt nothing yet."""
+    cache, recipe, root = ModelCache(default_cache_root()), project.recipe, project.workspace.root
+    if recipe.model.config:
+        folder = root / Path(recipe.model.tokenizer).expanduser()
+        return new_model(recipe.model.config, folder, recipe.task == "masked_lm", recipe.training.seed, cache)
+    return find_base(recipe.model.base, root, cache, project.reporter.say)
 
 
 def open_base(project: Project) -> Base:
@@ -56,8 +66,9 @@ def open_base(project: Project) -> Base:
     files = base_files(project)
     artefact = register_model(project, files)
     tokenizer = load_tokenizer(files)
-    read = PlainText if project.recipe.task in TASKS_OF_PLAIN_TEXT else ChatTemplate
-    return Base(artefact, files, tokenizer, read(tokenizer, files.name), resolve_dtype(project.recipe.model.dtype))
+    learns = TASKS_OF_PLAIN_TEXT.get(project.recipe.task)
+    reader = PlainText(tokenizer, files.name, learns) if learns else ChatTemplate(tokenizer, files.name)
+    return Base(artefact, files, tokenizer, reader, resolve_dtype(project.recipe.model.dtype))
 
 
 def register_model(project: Project, files: BaseFiles) -> BaseModel:

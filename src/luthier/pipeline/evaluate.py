@@ -21,7 +21,7 @@ from luthier.evaluation import (
     render_page,
     render_report,
 )
-from luthier.pipeline.base import Base, open_base
+from luthier.pipeline.base import TASKS_OF_PLAIN_TEXT, Base, open_base
 from luthier.pipeline.card import model_card
 from luthier.pipeline.engine import task_of
 from luthier.pipeline.labels import measure_labels
@@ -29,6 +29,7 @@ from luthier.pipeline.measure import find_tested_leaks, measure_base, measure_mo
 from luthier.pipeline.prepare import dataset_rows
 from luthier.pipeline.project import Project
 from luthier.pipeline.release import replaced_by
+from luthier.pipeline.texts import measure_texts
 from luthier.pipeline.train import CURVES
 
 PAGE = "report.html"
@@ -89,6 +90,10 @@ def evaluate(project: Project, run: str | None = None, against: str | None = Non
         context = Context(leaks=leaks, diagnosis=_diagnosis(candidate, curves))
         if project.recipe.task == "classification":
             measured = measure_labels(project, base, dataset, held_out, [reference.id, candidate.id])
+        elif project.recipe.task in TASKS_OF_PLAIN_TEXT:
+            models = dict.fromkeys([reference.id, candidate.id, base.artefact.id])
+            measured, known = measure_texts(project, base, held_out, list(models))
+            context = replace(context, held_out=known, base=measured[base.artefact.id])
         else:
             exam = set_exam(base, trained, held_out["validation"], held_out["test"], questions)
             measured = measure_models(project, base, exam, [reference.id, candidate.id], closely=candidate.id)
@@ -112,8 +117,8 @@ def _reference(project: Project, base: Base, candidate: Artefact, against: str |
                 where="model.base",
                 allowed="the base model that both were made from",
             )
-        labels = "classification" in (task := project.recipe.task, trained := task_of(model))
-        if isinstance(model, Run) and labels and task != trained:
+        task, trained = project.recipe.task, task_of(model)
+        if isinstance(model, Run) and task != trained and {task, trained} & TASKS_OF_PLAIN_TEXT.keys():
             raise EvaluationError(
                 f"{model.id} was trained for task {trained}, and the recipe is for {task}", where="task"
             )

@@ -2,17 +2,14 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from luthier.core.artefacts import Release, Run
 from luthier.core.errors import ModelError, WorkspaceError
 from luthier.core.files import atomic_directory
 from luthier.models.loading import DTYPES
 from luthier.models.merging import merged, probe_logits
-from luthier.models.methods import load_trained
-from luthier.pipeline.base import TASKS_OF_PLAIN_TEXT, Base, open_base
-from luthier.pipeline.engine import run_folder, task_of
-from luthier.pipeline.labels import run_classifier
+from luthier.pipeline.base import open_base
+from luthier.pipeline.objectives import load_run
 from luthier.pipeline.project import Project
 
 LARGEST_DIFFERENCE = {"bfloat16": 3e-2, "float32": 1e-4}
@@ -44,7 +41,7 @@ def export(project: Project, folder: Path, run: str | None = None) -> Exported:
     base = open_base(project)
     chosen = _run(project, run)
     project.reporter.say(f"merging {chosen.id}")
-    model = _load(project, replace(base, dtype="float32"), chosen)
+    model = load_run(project, replace(base, dtype="float32"), chosen)
     expected = probe_logits(model)
     with atomic_directory(folder) as partial:
         whole = merged(model).to(DTYPES[base.dtype])  # type: ignore[arg-type]
@@ -68,9 +65,3 @@ def _run(project: Project, name: str | None) -> Run:
     if not isinstance(found, Run):
         raise ModelError(f"{found.id} is no run", allowed="a run or the released name, see: luthier registry list")
     return found
-
-
-def _load(project: Project, base: Base, run: Run) -> Any:
-    if task_of(run) in TASKS_OF_PLAIN_TEXT:
-        return run_classifier(project, base, run.id).model
-    return load_trained(run_folder(project, run.id), base.load, base.dtype)

@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from luthier.core.artefacts import Artefact
 from luthier.core.errors import DatasetError, EvaluationError
-from luthier.core.rows import SPLITS, LabelledTokens, Row, RowLoss
+from luthier.core.rows import SPLITS, LabelledTokens, Row, RowLoss, TokenRow
 from luthier.evaluation import LabelScore, Measured
-from luthier.models.classifier import Classifier, NewHead, labels_in, load_classifier, load_trained_classifier
+from luthier.models.classifier import Classifier, labels_in, load_classifier, load_trained_classifier
+from luthier.models.loading import NewHead
 from luthier.models.methods import load_trained, trained_folder
 from luthier.pipeline.base import Base
 from luthier.pipeline.engine import run_folder
@@ -39,17 +40,23 @@ def labelled(
     """
     numbers = {label: number for number, label in enumerate(labels)}
     examples = []
-    for row, tokens in zip(rows, base.tokens(rows), strict=True):
-        if max_tokens is not None and len(tokens) > max_tokens:
-            raise DatasetError(
-                f"{row.id} has {len(tokens)} tokens, and the model reads {max_tokens}",
-                where=where,
-                allowed=f"data.max_length: {max_tokens}, then: luthier prepare",
-            )
+    for row, tokens in zip(rows, readable(base.tokens(rows), max_tokens, where), strict=True):
         if row.label not in numbers:
             raise DatasetError(f"the model does not know the label {row.label!r} of {row.id}", where=where)
         examples.append(LabelledTokens(row.id, tokens.input_ids, numbers[row.label]))
     return examples
+
+
+def readable(texts: Sequence[TokenRow], max_tokens: int | None, where: str) -> Sequence[TokenRow]:
+    """The texts. Raises DatasetError for one of more than `max_tokens`, which the model cannot read."""
+    longest = max(texts, key=len, default=None)
+    if longest is not None and max_tokens is not None and len(longest) > max_tokens:
+        raise DatasetError(
+            f"{longest.id} has {len(longest)} tokens, and the model reads {max_tokens}",
+            where=where,
+            allowed=f"data.max_length: {max_tokens}, then: luthier prepare",
+        )
+    return texts
 
 
 def new_classifier(project: Project, base: Base, labels: Sequence[str]) -> NewHead:

@@ -80,21 +80,17 @@ def set_exam(
     Rows that people disliked are left out: a model need not predict them.
     """
     validation, test = ([row for row in rows if row.rating != "down"] for rows in (validation, test))
-    general = [
-        Row(f"general-{number}", Origin("general text", number), text=text)
-        for number, text in enumerate(general_texts(), start=1)
-    ]
     answered = [row for row in test if _is_reply(row)][:MOST_REPLIES]
     tokens = base.tokens(test)
     return Exam(
         validation=base.tokens(validation),
         test=tokens,
-        general=base.tokens(general),
+        general=base.tokens(general_rows()),
         questions=questions,
         replies=[ReplyTask(row.id, _asked(row), row.messages[-1]["content"]) for row in answered],
         prompts=[row.messages[:-1] for row in answered],
         skills=skill_tasks(),
-        held_out={row.id: _held_out(base, row, encoded) for row, encoded in zip(test, tokens, strict=True)},
+        held_out={row.id: held_out_row(base, row, encoded) for row, encoded in zip(test, tokens, strict=True)},
         trained=_trained_support(trained),
         pairs=answer_pairs(base, test),
     )
@@ -154,7 +150,16 @@ def _asked(row: Row) -> str:
     return row.messages[-2]["content"]
 
 
-def _held_out(base: Base, row: Row, encoded: TokenRow) -> HeldOutRow:
+def general_rows() -> list[Row]:
+    """The bundled texts that tell what a model has forgotten."""
+    return [
+        Row(f"general-{number}", Origin("general text", number), text=text)
+        for number, text in enumerate(general_texts(), start=1)
+    ]
+
+
+def held_out_row(base: Base, row: Row, encoded: TokenRow) -> HeldOutRow:
+    """What is known of a test row whose tokens these are."""
     text = spoken(row)
     guess = guess_language(text, ())
     targets = [token for token, target in zip(encoded.input_ids, encoded.targets, strict=True) if target]

@@ -5,16 +5,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
+from transformers import PreTrainedModel
+
 from luthier.core.artefacts import Artefact, Dataset
 from luthier.core.errors import DatasetError, TrainingError
-from luthier.core.recipe import Task, TrainingSection
+from luthier.core.recipe import Dtype, Task, TrainingSection
 from luthier.core.rows import SPLITS, LabelledTokens, TokenRow
 from luthier.models.classifier import Classifier
 from luthier.models.losses import RowsLoss
-from luthier.models.methods import prepare
+from luthier.models.masking import HELD_OUT, MaskedLoss, MaskedRow, load_masked
+from luthier.models.methods import load_trained, prepare
 from luthier.models.quantized import quantize_linears
+from luthier.models.sources import BaseFiles
 from luthier.pipeline.base import Base
-from luthier.pipeline.labels import dataset_labels, labelled, new_classifier
+from luthier.pipeline.engine import run_folder, task_of
+from luthier.pipeline.labels import dataset_labels, labelled, new_classifier, readable, run_classifier
 from luthier.pipeline.preferences import answer_pairs, rated_answers
 from luthier.pipeline.prepare import dataset_rows, find_dataset
 from luthier.pipeline.project import Project
@@ -26,6 +31,7 @@ from luthier.training import (
     Guess,
     KtoObjective,
     LabelObjective,
+    MaskedObjective,
     Objective,
     OrpoObjective,
     RatedAnswer,
@@ -42,7 +48,7 @@ class Lesson(Generic[E]):
 
     `choices` is among how many a target is predicted: tokens or labels; `learnt` whether the model could predict any
     before. Rows of `replay` are mixed into `rows`. `start` must be called before the model changes, with all the rows
-    that it will be measured on.
+    that it will be measured on. `at_epoch` says what an example is in an epoch, counted from 0.
     """
 
     model: Any
@@ -53,6 +59,7 @@ class Lesson(Generic[E]):
     learnt: bool
     start: Callable[[Sequence[E]], None] = lambda _: None
     replay: Sequence[E] = ()
+    at_epoch: Callable[[E, int], E] = lambda example, _: example
 
     @property
     def guess(self) -> Guess:
@@ -61,7 +68,7 @@ class Lesson(Generic[E]):
     def schedule(self, settings: TrainingSection, max_length: int, ranks: int = 1) -> Schedule[E]:
         """All steps of a training by so many processes on these rows."""
         capacity = pack_capacity([*self.rows, *self.replay], max_length)
-        return Schedule.of(self.rows, settings, capacity, ranks, self.replay)
+        return Schedule.of(self.rows, settings, capacity, ranks, self.replay, self.at_epoch)
 
 
 def training_dataset(project: Project, base: Base) -> Dataset:
@@ -75,6 +82,21 @@ def training_dataset(project: Project, base: Base) -> Dataset:
 def open_lesson(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
     """All that training needs of a dataset. Raises DatasetError when there is nothing to learn in it."""
     return LESSONS[project.recipe.task](project, base, dataset)
+
+
+def load_run(project: Project, base: Base, run: Artefact) -> Any:
+    """The model that a run trained, frozen. Raises ModelError when its files are gone or do not fit."""
+    task, folder = task_of(run), run_folder(project, run.id)
+    if task == "classification":
+        return run_classifier(project, base, run.id).model
+    if task == "masked_lm":
+        seed = project.recipe.training.seed
+
+        def load(files: BaseFiles, dtype: Dtype) -> PreTrainedModel:
+            return load_masked(files, dtype, seed).model
+
+        return load_trained(folder, lambda: load(base.files, base.dtype), base.dtype, load)
+    return load_trained(folder, base.load, base.dtype)
 
 
 def open_trial(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
@@ -99,21 +121,43 @@ def _causal(project: Project, base: Base, dataset: Artefact) -> Lesson[TokenRow]
     objective = CausalObjective(RowsLoss(model))
     words = model.config.get_text_config().vocab_size
     replay = replayed(project, base, [*held_out, *test]) if project.recipe.training.replay else ()
-    return Lesson(model, objective, rows, validation, words, learnt=True, replay=replay)
+    learnt = not project.recipe.model.config
+    return Lesson(model, objective, rows, validation, words, learnt, replay=replay)
 
 
 def _classification(project: Project, base: Base, dataset: Artefact) -> Lesson[LabelledTokens]:
     labels = dataset_labels(project, dataset)
     new = new_classifier(project, base, labels)
     frozen = _lighter(project, new.model, new.modules)
-    model = prepare(frozen, project.recipe.adapter, project.recipe.training.seed, new.modules)
+    model = prepare(frozen, project.recipe.adapter, project.recipe.training.seed, new.weights)
     classifier = Classifier(model)
     rows, validation = (
         labelled(base, dataset_rows(project, dataset, split), labels, classifier.max_tokens, dataset.id)
         for split in ("train", "validation")
     )
     objective = LabelObjective(classifier.logits)
-    return Lesson(model, objective, rows, validation, len(labels), learnt=not new.modules)
+    return Lesson(model, objective, rows, validation, len(labels), learnt=not new.weights)
+
+
+def _masked(project: Project, base: Base, dataset: Artefact) -> Lesson[MaskedRow]:
+    seed = project.recipe.training.seed
+    new = load_masked(base.files, base.dtype, seed)
+    frozen = _lighter(project, new.model, new.modules)
+    loss = MaskedLoss(prepare(frozen, project.recipe.adapter, seed, new.weights), base.tokenizer)
+    texts, held_out = (
+        readable(base.tokens(dataset_rows(project, dataset, split)), loss.max_tokens, dataset.id)
+        for split in ("train", "validation")
+    )
+    _refuse_nothing_to_learn(texts, dataset)
+    return Lesson(
+        loss.model,
+        MaskedObjective(loss),
+        [MaskedRow(text, HELD_OUT) for text in texts],
+        [MaskedRow(text, HELD_OUT) for text in held_out],
+        loss.model.config.get_text_config().vocab_size,
+        learnt=not new.weights and not project.recipe.model.config,
+        at_epoch=lambda example, epoch: MaskedRow(example.row, f"{seed}/{epoch}"),
+    )
 
 
 def _preference(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
@@ -158,6 +202,8 @@ def _refuse_nothing_to_learn(rows: Sequence[Example], dataset: Artefact) -> None
 LESSONS: Mapping[Task, Callable[[Project, Base, Artefact], Lesson[Any]]] = {
     "chat": _causal,
     "completion": _causal,
+    "causal_lm": _causal,
+    "masked_lm": _masked,
     "classification": _classification,
     "preference": _preference,
 }

@@ -17,7 +17,7 @@ from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.encoder import open_embed, register_encoder
 from luthier.pipeline.project import Project
 from luthier.pipeline.source_files import files_at, with_files
-from luthier.planning import DataNeed, forecast_data, forecast_labels
+from luthier.planning import DataNeed, forecast_data, forecast_labels, forecast_texts
 from luthier.registry import capture
 
 
@@ -121,6 +121,8 @@ def data_need(task: Task, rows: int, target_tokens: int, epochs: int) -> DataNee
     """Whether so many training rows with so many target tokens, each read so often, suffice for the task."""
     if task == "classification":
         return forecast_labels(rows, epochs)
+    if task in ("causal_lm", "masked_lm"):
+        return forecast_texts(rows, target_tokens, epochs)
     return forecast_data(rows, target_tokens, epochs)
 
 

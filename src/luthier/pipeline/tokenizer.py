@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer
-
 from luthier.core.errors import DatasetError, ModelError
 from luthier.core.files import atomic_directory
 from luthier.data import iterate_rows
 from luthier.models.fertility import Fertility, fertility
-from luthier.models.loading import load_tokenizer
+from luthier.models.loading import load_tokenizer, tokenizer_in
 from luthier.models.sources import BaseFiles
 from luthier.models.tokenizer_training import Algorithm
 from luthier.models.tokenizer_training import train_tokenizer as train
@@ -180,21 +178,11 @@ def _compare(rows: Path, files: BaseFiles, other: Path | None) -> FertilityRepor
     """Measure the base's tokenizer, and that in `other`. Raises DatasetError where the rows hold no text."""
     tokenizers = [(files.name, load_tokenizer(files))]
     if other is not None:
-        tokenizers.append((str(other), _tokenizer_in(other)))
+        tokenizers.append((str(other), tokenizer_in(other)))
     measured = [MeasuredTokenizer(name, len(each), fertility(each, training_texts(rows))) for name, each in tokenizers]
     if not measured[0].fertility.words:
         raise DatasetError("the training rows hold no words", where=rows.name)
     return FertilityReport(rows.name, measured[0], measured[1] if len(measured) > 1 else None)
-
-
-def _tokenizer_in(folder: Path) -> Any:
-    """The tokenizer in a folder, with or without a model beside it."""
-    if not (folder / "tokenizer.json").is_file():
-        raise ModelError("no tokenizer.json", where=str(folder), allowed="a folder that a tokenizer was saved to")
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # damaged files make the libraries raise almost anything
-        raise ModelError(f"cannot load the tokenizer: {' '.join(str(error).split())}", where=str(folder)) from error
 
 
 def _new(folder: str | Path) -> Path:

@@ -1,4 +1,4 @@
-"""`luthier train`: a dataset and a base model to a run."""
+"""`luthier train` and `luthier pretrain`: a dataset and a model to a run."""
 
 import json
 import resource
@@ -14,7 +14,7 @@ import psutil
 import yaml
 
 from luthier.core.artefacts import Dataset, Run
-from luthier.core.errors import TrainingError
+from luthier.core.errors import RecipeError, TrainingError
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id, file_digest
 from luthier.core.progress import Silent
@@ -68,8 +68,26 @@ def train(project: Project, resume: bool = False) -> Trained:
     refused where base model, dataset or recipe differ; without it the interrupted one is put aside and gets collected
     by `luthier registry gc`. Of processes that torchrun has started the first one tells what happens and writes; the
     others take their share of each step. Raises DatasetError without a dataset, TrainingError where training cannot
-    go on.
+    go on, RecipeError for a model that begins from nothing: see `pretrain`.
     """
+    if project.recipe.model.config:
+        raise RecipeError("the model begins from nothing", where="model.config", allowed="run: luthier pretrain")
+    return _on_all_ranks(project, resume)
+
+
+def pretrain(project: Project, resume: bool = False) -> Trained:
+    """Train a model from nothing: of the recipe's `model.config` with the tokenizer in `model.tokenizer`, all of its
+    weights. As `train` in all else. Raises RecipeError for a recipe with a base model, ModelError for a configuration
+    that there is no model of.
+    """
+    if not project.recipe.model.config:
+        raise RecipeError(
+            "the recipe has a base model", where="model.base", allowed="model.config and tokenizer, or: luthier train"
+        )
+    return _on_all_ranks(project, resume)
+
+
+def _on_all_ranks(project: Project, resume: bool) -> Trained:
     begin = time.monotonic()
     ranks = Ranks.join()
     if ranks.is_first:
@@ -105,7 +123,8 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
 
             state = fit(training, checkpoint, resume, on_step)
     except KeyboardInterrupt:
-        project.reporter.say("Training was stopped. Go on with: luthier train --resume")
+        verb = "pretrain" if project.recipe.model.config else "train"
+        project.reporter.say(f"Training was stopped. Go on with: luthier {verb} --resume")
         raise
     made = None
     if ranks.is_first:

@@ -3,7 +3,7 @@
 from luthier.planning.duration import Range, Schedule, measured_speed, training_cost, training_seconds
 from luthier.planning.estimate import Machine, PlanFigures, TrainingSetup, estimate
 from luthier.planning.memory import MemoryEstimate, ModelShape, estimate_memory
-from luthier.planning.sufficiency import DataNeed, forecast_data, forecast_labels
+from luthier.planning.sufficiency import DataNeed, forecast_data, forecast_labels, forecast_texts
 
 __all__ = [
     "DataNeed",
@@ -18,6 +18,7 @@ __all__ = [
     "estimate_memory",
     "forecast_data",
     "forecast_labels",
+    "forecast_texts",
     "measured_speed",
     "training_cost",
     "training_seconds",

@@ -5,6 +5,8 @@ The numbers behind it:
   (Zhou et al. 2023, LIMA).
 - About 36 readings of a fact, 6 wordings in 6 epochs, let a 135M model recall 80 % of 100 facts on unseen phrasings
   with LoRA r=16 (our own trial).
+- About 20 tokens for each weight make the best of a given effort when a model begins from nothing (Hoffmann et al.
+  2022, Training Compute-Optimal Large Language Models).
 - With 8 rows of each label an encoder already tells labels apart much better than by chance (Tunstall et al. 2022,
   SetFit).
 - Repeats up to 4 epochs teach almost as much as new rows, beyond 16 next to nothing
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 
 MIN_ROWS = 50
 ROWS_PER_LABEL = 8
+TOKENS_PER_WEIGHT = 20
 MIN_ROW_READINGS = 1000
 READINGS_PER_FACT = 36
 MAX_USEFUL_EPOCHS = 16
@@ -65,6 +68,18 @@ def forecast_labels(rows: int, num_train_epochs: int) -> DataNeed:
     if rows < MIN_ROWS:
         return DataNeed(False, f"{size}: too few to expect much, at least {MIN_ROWS} rows are needed. {closing}")
     return DataNeed(True, f"{size}: enough to tell labels apart that have {ROWS_PER_LABEL} rows or more. {closing}")
+
+
+def forecast_texts(rows: int, tokens: int, num_train_epochs: int) -> DataNeed:
+    """Judge the training split of a model that learns the words of texts, by rows, tokens and readings of each."""
+    size = f"{_counted(rows)} ({tokens:,} tokens), each read {num_train_epochs} times"
+    if rows < MIN_ROWS:
+        return DataNeed(False, f"{size}: too few to expect much, at least {MIN_ROWS} rows are needed.")
+    return DataNeed(
+        True,
+        f"{size}: enough to adapt a model to these texts. One that begins from nothing could learn from "
+        f"{TOKENS_PER_WEIGHT} tokens for each weight: these suffice for {tokens // TOKENS_PER_WEIGHT:,} weights.",
+    )
 
 
 def _counted(rows: int) -> str:

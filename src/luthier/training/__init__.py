@@ -6,7 +6,7 @@ from luthier.training.l2_sp import StartPenalty
 from luthier.training.loop import Training, fit
 from luthier.training.master import MasterWeights
 from luthier.training.memory import fit_memory, kept_bytes
-from luthier.training.objective import CausalObjective, LabelObjective, Objective
+from luthier.training.objective import CausalObjective, LabelObjective, MaskedObjective, Objective
 from luthier.training.preference import (
     AnswerPair,
     DpoObjective,
@@ -29,6 +29,7 @@ __all__ = [
     "Guess",
     "KtoObjective",
     "LabelObjective",
+    "MaskedObjective",
     "MasterWeights",
     "Objective",
     "OrpoObjective",

@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score
 from luthier.core.rows import LabelledTokens, TokenRow
 from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss
+from luthier.models.masking import MaskedLoss, MaskedRow
 
 
 class Example(Protocol):
@@ -69,6 +70,29 @@ class CausalObjective:
         losses = self._loss.row_losses(examples)
         target_tokens = sum(row.target_tokens for row in losses)
         return {"loss": sum(row.loss_sum for row in losses) / target_tokens} if target_tokens else None
+
+
+class MaskedObjective:
+    """Cross-entropy of masked tokens, in nats."""
+
+    fast_path = "off: texts are read by transformers' own code"
+
+    def __init__(self, loss: MaskedLoss) -> None:
+        self._loss = loss
+
+    def step(self, examples: Sequence[MaskedRow]) -> Callable[[Sequence[MaskedRow]], torch.Tensor]:
+        """The mean over the masked tokens of the whole step."""
+        target_tokens = sum(row.target_tokens for row in examples)
+        return lambda batch: self._loss.loss_sum(batch) / target_tokens
+
+    def validation(self, examples: Sequence[MaskedRow]) -> dict[str, float] | None:
+        """Beside the loss `accuracy`, the share of masked tokens that are found the likeliest."""
+        losses = self._loss.row_losses(examples)
+        target_tokens = sum(row.target_tokens for row in losses)
+        if not target_tokens:
+            return None
+        correct = sum(row.correct_tokens for row in losses)
+        return {"loss": sum(row.loss_sum for row in losses) / target_tokens, "accuracy": correct / target_tokens}
 
 
 class LabelObjective:

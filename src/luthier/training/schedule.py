@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeAlias
 
@@ -27,10 +27,17 @@ class Schedule(Generic[E]):
 
     @classmethod
     def of(
-        cls, rows: Sequence[E], settings: TrainingSection, capacity: int, ranks: int = 1, replay: Sequence[E] = ()
+        cls,
+        rows: Sequence[E],
+        settings: TrainingSection,
+        capacity: int,
+        ranks: int = 1,
+        replay: Sequence[E] = (),
+        at_epoch: Callable[[E, int], E] = lambda row, _: row,
     ) -> "Schedule[E]":
         """`capacity` is the size of a pack in tokens; no row may be longer. With several `ranks` a step has so many
-        times the micro-batches. Of `replay` each epoch takes the share of its rows that the settings name."""
+        times the micro-batches. Of `replay` each epoch takes the share of its rows that the settings name. `at_epoch`
+        says what a row is in an epoch, counted from 0."""
         general = list(replay)
         random.Random(f"{settings.seed}/replay").shuffle(general)
         share = settings.replay.share if settings.replay and general else 0.0
@@ -38,7 +45,8 @@ class Schedule(Generic[E]):
         steps: list[Step[E]] = []
         for epoch in range(settings.num_train_epochs):
             mixed_in = [general[(epoch * count + place) % len(general)] for place in range(count)]
-            steps += _epoch([*rows, *mixed_in], settings, capacity, ranks, random.Random(f"{settings.seed}/{epoch}"))
+            read = [at_epoch(row, epoch) for row in [*rows, *mixed_in]]
+            steps += _epoch(read, settings, capacity, ranks, random.Random(f"{settings.seed}/{epoch}"))
         warmup = max(1, round(settings.warmup_ratio * len(steps)))
         return cls(tuple(steps), len(steps) // settings.num_train_epochs, settings.learning_rate, warmup)
 

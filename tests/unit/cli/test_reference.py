@@ -38,6 +38,7 @@ def test_the_commands_are_those_of_the_life_cycle():
             "check",
             "plan",
             "train",
+            "pretrain",
             "evaluate",
             "compose",
             "export",

@@ -248,9 +248,10 @@ def test_fields_of_another_method_are_refused(adapter, sentence):
 @pytest.mark.parametrize(
     ("task", "evaluation", "message"),
     [
-        ("chat", "{gates: {accuracy: 0.9}}", r"evaluation.gates.accuracy is for task classification or preference"),
-        ("classification", "{questions: golden.jsonl}", r"evaluation\.questions and gates\.forgetting need a model"),
-        ("classification", "{gates: {forgetting: 0.1}}", r"evaluation\.questions and gates\.forgetting need a model"),
+        ("chat", "{gates: {accuracy: 0.9}}", r"evaluation\.gates\.accuracy is for task classification or preference"),
+        ("classification", "{questions: golden.jsonl}", r"evaluation\.questions are for models that answer"),
+        ("masked_lm", "{questions: golden.jsonl}", r"evaluation\.questions are for models that answer"),
+        ("classification", "{gates: {forgetting: 0.1}}", r"evaluation\.gates\.forgetting is for models that predict"),
     ],
 )
 def test_gates_are_of_the_task(task: str, evaluation: str, message: str) -> None:

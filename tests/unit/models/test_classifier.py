@@ -14,8 +14,8 @@ from luthier.core.errors import ModelError
 from luthier.core.identity import file_digest
 from luthier.core.recipe import AdapterSection
 from luthier.models.adapter import trainable
-from luthier.models.classifier import Classifier, NewHead, labels_in, load_classifier, load_trained_classifier
-from luthier.models.loading import load_model
+from luthier.models.classifier import Classifier, labels_in, load_classifier, load_trained_classifier
+from luthier.models.loading import NewHead, load_model
 from luthier.models.methods import load_trained, prepare, save_trained
 from luthier.models.sources import BaseFiles, model_files
 
@@ -54,7 +54,7 @@ def alone(model: Any) -> torch.Tensor:
 
 def tuned(files: BaseFiles, method: str) -> Any:
     head = new(files)
-    model = prepare(head.model, METHODS[method], 0, head.modules)
+    model = prepare(head.model, METHODS[method], 0, head.weights)
     with torch.no_grad():
         for number, parameter in enumerate(trainable(model).values()):
             parameter += 0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number))
@@ -68,7 +68,7 @@ def test_only_the_head_is_new_and_random_by_the_seed(files: BaseFiles) -> None:
     differ = {name for name in weights[0] if not torch.equal(weights[0][name], weights[2][name])}
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert differ
-    assert {name.rpartition(".")[0] for name in differ} <= set(head.modules)
+    assert differ <= set(head.weights)
     assert not any(parameter.requires_grad for parameter in head.model.parameters())
 
 
@@ -82,11 +82,11 @@ def test_logits_are_those_that_each_text_has_alone(files: BaseFiles, monkeypatch
 @pytest.mark.parametrize("method", METHODS)
 def test_the_head_trains_whatever_the_method(method: str, files: BaseFiles) -> None:
     head = new(files)
-    base = [name for name, _ in head.model.named_parameters() if not name.startswith(head.modules)]
+    base = [name for name, _ in head.model.named_parameters() if not name.startswith(head.weights)]
 
-    names = trainable(prepare(head.model, METHODS[method], 0, head.modules))
+    names = trainable(prepare(head.model, METHODS[method], 0, head.weights))
 
-    assert all(any(module in name for name in names) for module in head.modules)
+    assert all(any(weight.rpartition(".")[0] in name for name in names) for weight in head.weights)
     assert (set(base) <= set(names)) == (method == "full")
 
 
@@ -126,7 +126,7 @@ def test_a_classifier_goes_on_with_its_labels_only(files: BaseFiles, tiny_tokeni
 
     again = new(trained)
 
-    assert again.modules == ()
+    assert again.weights == ()
     torch.testing.assert_close(logits(again.model), logits(model))
     with pytest.raises(ModelError, match=r"^trained: the model gives other labels than the dataset has: card"):
         new(trained, labels=("card", "delivery", "rest"))

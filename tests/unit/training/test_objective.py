@@ -35,7 +35,7 @@ def new_training(tiny_encoder_folder, texts):
         section = TrainingSection(**SETTINGS | settings)
         files = BaseFiles("tiny-bert", tiny_encoder_folder, "")
         head = load_classifier(files, LABELS, "float32", section.seed, padding=0)
-        model = prepare(head.model, AdapterSection(**adapter), section.seed, head.modules).to(torch.float64)
+        model = prepare(head.model, AdapterSection(**adapter), section.seed, head.weights).to(torch.float64)
         objective = LabelObjective(Classifier(model).logits)
         weights, schedule = MasterWeights(trainable(model)), Schedule.of(texts, section, 64)
         return model, Training(objective, weights, schedule, tuple(validation), section)

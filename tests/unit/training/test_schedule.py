@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -118,3 +119,11 @@ def test_a_row_longer_than_a_pack_is_refused():
 )
 def test_packs_hold_the_longest_row(lengths, max_length, capacity):
     assert pack_capacity(_rows(lengths), max_length) == capacity
+
+
+def test_a_row_may_be_another_in_each_epoch():
+    settings = TrainingSection(num_train_epochs=2, per_device_train_batch_size=1)
+    rows = Schedule.of(ROWS, settings, CAPACITY, at_epoch=lambda row, epoch: replace(row, id=f"{row.id}/{epoch}")).steps
+    ids = [name for step in rows for name in _ids(step)]
+    for epoch, seen in enumerate((ids[: len(ROWS)], ids[len(ROWS) :])):
+        assert sorted(seen) == sorted(f"{row.id}/{epoch}" for row in ROWS)

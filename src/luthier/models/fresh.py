@@ -1,0 +1,70 @@
+"""A model that has learnt nothing yet, from its sizes and a tokenizer, as files like those of any base model."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
+
+from luthier.core.errors import ModelError
+from luthier.core.files import atomic_directory
+from luthier.core.identity import content_id, file_digest
+from luthier.models.cache import ModelCache
+from luthier.models.loading import tokenizer_in
+from luthier.models.sources import BaseFiles, model_files
+
+Config = Mapping[str, bool | int | float | str]
+OF_THE_TOKENIZER = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id")
+WHERE = "model.config"
+
+
+def new_model(config: Config, tokenizer_folder: Path, masked: bool, seed: int, cache: ModelCache) -> BaseFiles:
+    """A model of `config["model_type"]` with these sizes, whose weights transformers draws by `seed`: a decoder, or
+    with `masked` an encoder that predicts masked words. It is kept in the cache.
+
+    Raises ModelError for a field or value that the architecture does not know, and for a folder without a tokenizer.
+    """
+    tokenizer = tokenizer_in(tokenizer_folder)
+    made = _config(config, tokenizer)
+    name = f"new {config['model_type']}"
+    identity = content_id("new", [dict(config), file_digest(model_files(tokenizer_folder)), masked, seed])
+    folder = cache.folder(identity)
+    if not folder.is_dir():
+        head: Any = AutoModelForMaskedLM if masked else AutoModelForCausalLM
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            try:
+                model = head.from_config(made)
+            except (ValueError, TypeError, KeyError, RuntimeError, AssertionError) as error:
+                raise ModelError(f"no such model: {' '.join(str(error).split())[:300]}", where=WHERE) from error
+        with atomic_directory(folder) as partial:
+            model.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)
+    return BaseFiles(name, folder, cache.digest(model_files(folder)))
+
+
+def _config(config: Config, tokenizer: Any) -> Any:
+    kind = str(config["model_type"])
+    if kind not in CONFIG_MAPPING:
+        close = difflib.get_close_matches(kind, list(CONFIG_MAPPING), n=1)
+        raise ModelError(
+            f"no architecture {kind!r}", where=WHERE, allowed=f"did you mean {close[0]}?" if close else "llama, bert"
+        )
+    defaults = CONFIG_MAPPING[kind]()
+    known = {*vars(defaults), *defaults.attribute_map}
+    for name in config:
+        if name in OF_THE_TOKENIZER:
+            raise ModelError(f"{name} is the tokenizer's", where=WHERE, allowed="leave it out")
+        if name != "model_type" and name not in known:
+            close = difflib.get_close_matches(name, list(known), n=1)
+            raise ModelError(
+                f"{kind} has no {name}", where=WHERE, allowed=f"did you mean {close[0]}?" if close else "see its config"
+            )
+    sizes = {name: value for name, value in config.items() if name != "model_type"}
+    tokens = {name: getattr(tokenizer, name) for name in OF_THE_TOKENIZER[1:]}
+    try:
+        return AutoConfig.for_model(kind, **sizes, **tokens, vocab_size=len(tokenizer))
+    except Exception as error:  # each architecture checks its values in its own way
+        raise ModelError(f"not a configuration of {kind}: {' '.join(str(error).split())[:300]}", where=WHERE) from error
