@@ -41,6 +41,8 @@ from luthier.training import (
 )
 from luthier.training.objective import E, Example
 
+ANSWERS_AT_ONCE = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Lesson(Generic[E]):
@@ -179,9 +181,11 @@ def _preference(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
     reference: dict[str, float] = {}
 
     def start(examples: Sequence[AnswerPair | RatedAnswer]) -> None:
-        if settings.preference_loss != "orpo":
-            project.reporter.say("measuring how likely each answer is before training")
-            reference.update(log_likelihoods(loss, [row for example in examples for row in example.rows]))
+        answers = [row for example in examples for row in example.rows] if settings.preference_loss != "orpo" else []
+        for first in range(0, len(answers), ANSWERS_AT_ONCE):
+            reference.update(log_likelihoods(loss, answers[first : first + ANSWERS_AT_ONCE]))
+            done = min(first + ANSWERS_AT_ONCE, len(answers))
+            project.reporter.progress("reading the answers before training", done, len(answers))
 
     objective: Objective[Any]
     if settings.preference_loss == "dpo":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from luthier.core.errors import RecipeError
-from luthier.core.recipe import Recipe, parse_recipe
+from luthier.core.recipe import PreferenceLoss, Recipe, parse_recipe
 
 Tool = Literal["LLaMA-Factory", "axolotl", "TRL"]
 Config = Mapping[str, Any]
@@ -37,6 +38,9 @@ FIELDS: Mapping[Tool, Mapping[str, str]] = {
         "use_dora": "adapter.use_dora",
         "loraplus_lr_ratio": "training.loraplus_lr_ratio",
         "early_stopping_steps": "training.early_stopping_patience",
+        "pref_beta": "training.beta",
+        "kto_chosen_weight": "training.desirable_weight",
+        "kto_rejected_weight": "training.undesirable_weight",
         "max_new_tokens": "evaluation.max_new_tokens",
     },
     "axolotl": {
@@ -50,6 +54,10 @@ FIELDS: Mapping[Tool, Mapping[str, str]] = {
         "peft_use_rslora": "adapter.use_rslora",
         "peft_use_dora": "adapter.use_dora",
         "loraplus_lr_ratio": "training.loraplus_lr_ratio",
+        "rl_beta": "training.beta",
+        "orpo_alpha": "training.beta",
+        "kto_desirable_weight": "training.desirable_weight",
+        "kto_undesirable_weight": "training.undesirable_weight",
         "micro_batch_size": "training.per_device_train_batch_size",
         "gradient_accumulation_steps": "training.gradient_accumulation_steps",
         "num_epochs": "training.num_train_epochs",
@@ -68,6 +76,9 @@ FIELDS: Mapping[Tool, Mapping[str, str]] = {
         "model_name_or_path": "model.base",
         "max_length": "data.max_length",
         "max_seq_length": "data.max_length",
+        "beta": "training.beta",
+        "desirable_weight": "training.desirable_weight",
+        "undesirable_weight": "training.undesirable_weight",
         "lora_r": "adapter.r",
         "lora_alpha": "adapter.lora_alpha",
         "lora_target_modules": "adapter.target_modules",
@@ -79,6 +90,9 @@ FIELDS: Mapping[Tool, Mapping[str, str]] = {
 _LORA_FIELDS = frozenset(
     f"adapter.{name}" for name in ("r", "lora_alpha", "target_modules", "use_rslora", "use_dora", "init_lora_weights")
 )
+_OF_KTO = frozenset(("training.desirable_weight", "training.undesirable_weight"))
+_OF_PREFERENCES = _OF_KTO | {"training.beta", "training.preference_loss"}
+PREFERENCE_LOSSES = typing.get_args(PreferenceLoss)
 SAME_HERE: Mapping[str, Sequence[object]] = {
     "adapter": ("lora",),
     "use_peft": (True,),
@@ -252,8 +266,22 @@ def _task(read: ReadConfig, config: Config, _: _Places) -> None:
     task = _TASKS.get(str(config[name]))
     if task is None:
         read.leave_out(name, config[name])
+        return
+    read.fields["task"] = task
+    if config[name] in PREFERENCE_LOSSES:
+        read.fields["training.preference_loss"] = config[name]
+    elif task == "preference":
+        read.leave_out(name, config[name], "taken as dpo")
+
+
+def _preference_loss(read: ReadConfig, config: Config, _: _Places) -> None:
+    """The loss that a trainer of preferences was told: their `sigmoid` is DPO."""
+    name = "pref_loss" if read.tool == "LLaMA-Factory" else "loss_type"
+    loss = {"sigmoid": "dpo"}.get(str(config[name]), config[name])
+    if loss in PREFERENCE_LOSSES:
+        read.fields["training.preference_loss"] = loss
     else:
-        read.fields["task"] = task
+        read.leave_out(name, config[name])
 
 
 def _targets(read: ReadConfig, config: Config, _: _Places) -> None:
@@ -432,6 +460,10 @@ def _settle(read: ReadConfig, config: Config) -> None:
         name = "load_in_8bit" if "load_in_8bit" in config else "quantization_bit"
         read.leave_out(name, config[name], "DoRA, PiSSA and all but adapters need the weights as they are")
     read.fields.setdefault("training.packing", False)
+    if read.tool == "TRL" and not read.fields.keys().isdisjoint(_OF_PREFERENCES):
+        read.fields["task"] = "preference"  # its configurations do not say which trainer takes them
+        if not read.fields.keys().isdisjoint(_OF_KTO):
+            read.fields["training.preference_loss"] = "kto"
     if read.tool == "LLaMA-Factory" and "adapter.r" in read.fields:
         read.fields.setdefault("adapter.lora_alpha", 2 * int(str(read.fields["adapter.r"])))
     if read.tool != "axolotl" and "data.max_length" in read.fields:
@@ -458,9 +490,15 @@ _COMMON: Mapping[str, _Handler] = {
 _SPECIAL: Mapping[Tool, Mapping[str, _Handler]] = {
     "LLaMA-Factory": {
         "dataset": _factory_datasets,
+        "pref_loss": _preference_loss,
         "finetuning_type": _method,
         "freeze_trainable_layers": _nothing,
     },
     "axolotl": {"datasets": _axolotl_datasets},
-    "TRL": {"dataset_name": _trl_datasets, "datasets": _trl_datasets, "dataset_train_split": _nothing},
+    "TRL": {
+        "loss_type": _preference_loss,
+        "dataset_name": _trl_datasets,
+        "datasets": _trl_datasets,
+        "dataset_train_split": _nothing,
+    },
 }

@@ -199,9 +199,27 @@ def test_axolotl_trains_all_weights_without_an_adapter(read):
     assert recipe.adapter.method == "full"
 
 
-def test_preferences_are_a_task_of_their_own(read):
-    recipe, _ = read("model_name_or_path: m\nstage: dpo")
+@pytest.mark.parametrize(
+    ("text", "loss", "beta", "left_out"),
+    [
+        ("model_name_or_path: m\nstage: dpo", "dpo", 0.1, []),
+        ("model_name_or_path: m\nstage: dpo\npref_loss: sigmoid\npref_beta: 0.2", "dpo", 0.2, []),
+        ("model_name_or_path: m\nstage: dpo\npref_loss: orpo\npref_beta: 0.3", "orpo", 0.3, []),
+        ("model_name_or_path: m\nstage: dpo\npref_loss: hinge", "dpo", 0.1, ['pref_loss: "hinge"']),
+        ("model_name_or_path: m\nstage: kto\nkto_chosen_weight: 1.5", "kto", 0.1, []),
+        ("base_model: m\nrl: orpo\norpo_alpha: 0.2", "orpo", 0.2, []),
+        ("base_model: m\nrl: kto\nrl_beta: 0.3\nkto_undesirable_weight: 0.5", "kto", 0.3, []),
+        ("base_model: m\nrl: simpo", "dpo", 0.1, ['rl: "simpo" (taken as dpo)']),
+        ("model_name_or_path: m\nbeta: 0.4", "dpo", 0.4, []),
+        ("model_name_or_path: m\nloss_type: sigmoid", "dpo", 0.1, []),
+        ("model_name_or_path: m\nbeta: 0.4\ndesirable_weight: 2.0", "kto", 0.4, []),
+    ],
+)
+def test_preferences_are_a_task_of_their_own(read, text, loss, beta, left_out):
+    recipe, found = read(text)
     assert recipe.task == "preference"
+    assert (recipe.training.preference_loss, recipe.training.beta) == (loss, beta)
+    assert found.without_counterpart == left_out
     assert sources(recipe) == [{"path": "raw"}]
 
 
