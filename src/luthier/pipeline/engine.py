@@ -57,7 +57,10 @@ class RunsGenerator:
 
     def _engine(self, model: Any, name: str) -> Engine:
         causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-        return Engine(causal, self._base.tokenizer, self._template, name)
+        engine = Engine(causal, self._base.tokenizer, self._template, name)
+        if engine.fast_path != "on":
+            self._project.reporter.say(f"{name} answers one request at a time; the fast path is {engine.fast_path}")
+        return engine
 
 
 def runs_of(project: Project, base: str) -> list[Artefact]:

@@ -53,3 +53,15 @@ def test_base_and_run_answer_differently(evaluated):
     assert luthier.open_chat(evaluated).model == run
     answers = {name: "".join(luthier.open_chat(evaluated, name).ask("How long?")) for name in (base, run)}
     assert answers[base] != answers[run]
+
+
+def test_a_model_that_answers_one_request_at_a_time_says_why(evaluated, reporter, monkeypatch):
+    class Slow:
+        fast_path = "off: it has no attention"
+
+        def __init__(self, *_):
+            pass
+
+    monkeypatch.setattr("luthier.pipeline.engine.Engine", Slow)
+    luthier.open_chat(evaluated)
+    assert any("one request at a time; the fast path is off: it has no attention" in line for line in reporter.said)
