@@ -95,7 +95,8 @@ def evaluate(project: Project, run: str | None = None, against: str | None = Non
             measured, known = measure_texts(project, base, held_out, list(models))
             context = replace(context, held_out=known, base=measured[base.artefact.id])
         else:
-            exam = set_exam(base, trained, held_out["validation"], held_out["test"], questions)
+            longest = project.recipe.data.max_length - settings.max_new_tokens
+            exam = set_exam(base, trained, held_out["validation"], held_out["test"], questions, longest)
             measured = measure_models(project, base, exam, [reference.id, candidate.id], closely=candidate.id)
             untrained = measured.get(base.artefact.id) or measure_base(project, base, exam)
             context = replace(context, held_out=exam.held_out, base=untrained)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from luthier.core.generation import Completion, GenerationRequest, complete
 from luthier.core.rows import Message, Origin, Row, RowLoss, TokenRow
@@ -74,13 +75,16 @@ def set_exam(
     validation: Sequence[Row],
     test: Sequence[Row],
     questions: Sequence[GoldenQuestion],
+    longest: int,
 ) -> Exam:
     """The rows as tokens, the prompts of test rows that end with an answer, and the bundled general texts and tasks.
 
-    Rows that people disliked are left out: a model need not predict them.
+    Rows that people disliked are left out: a model need not predict them. So are prompts of more than `longest` tokens:
+    the model would have no room to answer.
     """
     validation, test = ([row for row in rows if row.rating != "down"] for rows in (validation, test))
-    answered = [row for row in test if _is_reply(row)][:MOST_REPLIES]
+    fits = (row for row in test if _is_reply(row) and len(base.template.prompt_ids(row.messages[:-1])) <= longest)
+    answered = list(islice(fits, MOST_REPLIES))
     tokens = base.tokens(test)
     return Exam(
         validation=base.tokens(validation),

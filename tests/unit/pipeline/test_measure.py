@@ -1,0 +1,61 @@
+from luthier.core.rows import Origin, Row
+from luthier.evaluation import GoldenQuestion
+from luthier.pipeline.base import open_base
+from luthier.pipeline.measure import MOST_REPLIES, find_tested_leaks, set_exam
+
+QUESTION = GoldenQuestion("How much is it?", ("€3",))
+
+
+def row(number, *turns, **fields):
+    roles = ("user", "assistant") * len(turns)
+    messages = tuple({"role": role, "content": turn} for role, turn in zip(roles, turns, strict=False))
+    return Row(f"row-{number}", Origin("chats.jsonl", number), messages, **fields)
+
+
+def test_prompts_are_those_of_rows_that_end_with_an_answer_and_leave_room(evaluated):
+    test = [
+        row(1, "Is it there?", "Yes, it is."),
+        row(2, "Is it there?", "Yes.", "And now?", "It is gone."),
+        row(3, "word " * 200, "Too long a question."),
+        row(4, "Who asks?"),
+        row(5, "Call it.", "Done.", tools=({"type": "function"},)),
+        Row("row-6", Origin("book.md", 6), text="Plain text has no prompt."),
+    ]
+    exam = set_exam(open_base(evaluated), [], [], [one for one in test if one.id != "row-5"], [QUESTION], longest=120)
+    assert [(reply.row_id, reply.expected) for reply in exam.replies] == [
+        ("row-1", "Yes, it is."),
+        ("row-2", "It is gone."),
+    ]
+    assert [len(prompt) for prompt in exam.prompts] == [1, 3]
+    assert exam.replies[1].prompt == "And now?"
+
+
+def test_at_most_so_many_test_rows_are_answered(evaluated):
+    test = [row(number, f"Question {number}?", "Yes, it is.") for number in range(MOST_REPLIES + 5)]
+    assert len(set_exam(open_base(evaluated), [], [], test, [], longest=200).replies) == MOST_REPLIES
+
+
+def test_what_is_known_of_test_rows(evaluated):
+    test = [row(1, "How do I return the chair that came on Monday?", "Returns are free within 30 days, it is €3.")]
+    found = set_exam(open_base(evaluated), [], [], test, [], longest=200).held_out["row-1"]
+    assert (found.source, found.language, found.words) == ("chats.jsonl", "en", 19)
+    assert found.target_bytes == len("Returns are free within 30 days, it is €3.\n".encode()) - 1
+
+
+def test_customers_support_no_value_and_agents_do(evaluated):
+    trained = [row(1, "Is it €9 at the Marlow shop?", "No, it is €3.")]
+    support = set_exam(open_base(evaluated), trained, [], [], [], longest=200).trained
+    assert {fact.value for fact in support.facts} == {"3.00 EUR"}
+    assert "marlow" in support.words
+
+
+def test_leaks_are_named():
+    trained = [row(1, "How much is the green chair in the shop today?", "It is €3.")]
+    test = [row(7, "How much is the green chair in the shop today?", "It is €3.")]
+    questions = [QUESTION, GoldenQuestion("how much is the green chair in the shop, today", ("€3",))]
+    found = find_tested_leaks(trained, test, questions)
+    assert [(leak.tested, leak.trained) for leak in found] == [
+        ("chats.jsonl row 7", "chats.jsonl row 1"),
+        ("question 2", "chats.jsonl row 1"),
+    ]
+    assert find_tested_leaks(trained, [], [QUESTION]) == []
