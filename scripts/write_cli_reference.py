@@ -129,6 +129,15 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "seconds": "wall time",
         "health_report": "id",
     },
+    "doctor": {
+        "verdict": "pass, warn or fail: the worst of the findings",
+        "machine": "processor, memory, platform, versions of packages",
+        "measured": "`matmul_flops` (in the type that model.dtype: auto takes), `float32_matmul_flops`, "
+        "`weight_bytes_per_second`",
+        "findings": "`check`, `verdict`, `found`, `advice`",
+        "extras": "optional parts: `name`, `installed`, `brings`",
+        "models": "by estimate, for LoRA: `weights`, `memory_bytes`, `fits`, `tokens_per_second`",
+    },
     "plan": {
         "memory_bytes": "at the peak",
         "seconds": "of training: `low`, `expected`, `high`",

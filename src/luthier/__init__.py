@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from luthier.pipeline.compose import compose
     from luthier.pipeline.datasets import dataset_stats, diff, dropped_records, export_dataset, leakage, show_rows
     from luthier.pipeline.demo import demo
+    from luthier.pipeline.doctor import doctor
     from luthier.pipeline.encoder import open_embed
     from luthier.pipeline.evaluate import evaluate
     from luthier.pipeline.export import export
@@ -50,6 +51,7 @@ __all__ = [
     "dataset_stats",
     "demo",
     "diff",
+    "doctor",
     "dropped_records",
     "evaluate",
     "export",
@@ -88,6 +90,7 @@ _HOMES = {
     "dataset_stats": "datasets",
     "demo": "demo",
     "diff": "datasets",
+    "doctor": "doctor",
     "dropped_records": "datasets",
     "evaluate": "evaluate",
     "export": "export",

@@ -36,6 +36,7 @@ def _options(
 
 app.command()(start.demo)
 app.command()(start.init)
+app.command()(start.doctor)
 app.command()(stages.prepare)
 app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")

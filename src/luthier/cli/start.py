@@ -1,4 +1,4 @@
-"""`luthier demo` and `luthier init`."""
+"""`luthier demo`, `luthier init` and `luthier doctor`."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import luthier
-from luthier.cli.console import print_json, terminal_reporter
+from luthier.cli.console import print_json, print_table, terminal_reporter
+from luthier.cli.exit_codes import REFUSED
 from luthier.cli.options import AsJson
 from luthier.cli.use import talk
 
@@ -65,3 +66,38 @@ def init(
             print(f"Made {workspace.recipe}. Look at it, then run: luthier prepare")
             return
     print(f"Made {workspace.recipe}. Put your files into {workspace.root / 'raw'}, then run: luthier prepare")
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """What this machine can do, and how to mend what will not work. Exit code 2 when something will not."""
+    found = luthier.doctor()
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_table(
+            ("check", "verdict", "found", "advice"),
+            [(one.check, one.verdict, one.found, one.advice) for one in found.symptoms],
+        )
+        print("\nTraining LoRA here, by estimate (luthier plan measures):\n")
+        print_table(
+            ("base model", "memory", "fits", "tokens/s"),
+            [
+                (
+                    f"{model.weights // 10**6:,}M weights",
+                    f"{model.memory_bytes / 1e9:.1f} GB",
+                    "yes" if model.fits else "no",
+                    f"{model.tokens_per_second:,.0f}",
+                )
+                for model in found.prospects
+            ],
+        )
+        print()
+        print_table(
+            ("optional part", "installed", "what it brings"),
+            [
+                (one.name, "yes" if one.installed else f"pip install 'luthier[{one.name}]'", one.brings)
+                for one in found.extras
+            ],
+        )
+    if found.verdict == "fail":
+        raise typer.Exit(REFUSED)

@@ -17,7 +17,7 @@ def test_the_version(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["prepair"], r"'prepair'.* 'prepare'\? \(see: luthier --help\)"),
+        (["evaluat"], r"'evaluat'.* 'evaluate'\? \(see: luthier --help\)"),
         (["train", "--epochs", "3"], r"--epochs.* \(see: luthier train --help\)"),
         (["train", "more"], r"more.* \(see: luthier train --help\)"),
         (["train", "-o"], r"'-o' requires an argument"),

@@ -27,6 +27,7 @@ def test_the_commands_are_those_of_the_life_cycle():
         *(
             "demo",
             "init",
+            "doctor",
             "prepare",
             "data show",
             "data tokens",
