@@ -24,14 +24,18 @@ _NAME_WORD = r"(?:[A-Z][\w'’]*(?:-\w+)*|[a-z]+[A-Z]\w*)"
 _NAME = re.compile(rf"{_NAME_WORD}(?:(?: |-| & | of (?=[A-Z])| the (?=[A-Z])){_NAME_WORD})*(?: \d+\b)?")
 _OPENS = re.compile(r"(?:^|[.!?:;•\n>(\[*#|-]\s*|\d[.)]\s+)[\"“‘']?$")
 """What stands before a word that is capital because of its place."""
+_NEAR = 8
+"""So many characters before a word tell whether it opens something."""
 _CODE = re.compile(r"[A-Z]{1,6}-?\d\w*")
 _TITLE = re.compile(r"\b(Mrs?|Ms|Dr|Prof|St)\.")
 _SPELT_OUT = re.compile(
     r"(?P<before>\b\w+(?:[ -]\w+){1,5}) \((?P<short>[A-Z]{2,6})\)"
     r"|\b(?P<first>[A-Z]{2,6}) \((?P<inside>\w+(?:[ -]\w+){1,5})\)"
 )
-_PLACEHOLDER = re.compile(r"\[[^\]]*\]|<[^>]*>|\{[^}]*\}")
-_ADDRESS = re.compile(r"\S*(?:@|://|www\.)\S*|\b[\w-]+\.(?:com|org|net|example|co\.uk|eu|de|uk)\b\S*")
+_PLACEHOLDER = re.compile(r"\[[^\]]{0,80}\]|<[^>]{0,80}>|\{[^}]{0,80}\}")
+_ADDRESS = re.compile(
+    r"(?<!\S)\S{0,200}?(?:@|://|www\.)\S*|(?<![\w.-])[\w.-]{1,80}\.(?:com|org|net|example|co\.uk|eu|de|uk)\b\S*"
+)
 
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAYS = re.compile(
@@ -152,7 +156,7 @@ def names_in(text: str) -> list[str]:
         name = match.group()
         words = _WORD.findall(name)
         opened = len(words)
-        if _OPENS.search(plain[: match.start()]):
+        if _opens_something(plain, match.start()):
             while len(words) > 1 and words[0].lower() in COMMON_CAPITALS:
                 name = name[len(words.pop(0)) :].lstrip(" -&")
             if len(words) < 2 and len(words) == opened and not _is_acronym(words[0]):
@@ -160,6 +164,12 @@ def names_in(text: str) -> list[str]:
         if any(_key(word) not in COMMON_CAPITALS for word in _WORD.findall(name)) and not _CODE.fullmatch(name):
             names.append(name)
     return names
+
+
+def _opens_something(text: str, place: int) -> bool:
+    """Whether a word there is capital because of its place: at the start of a sentence, line or quotation."""
+    near = text[max(0, place - _NEAR) : place]
+    return _OPENS.search(near if place <= _NEAR else f"x{near}") is not None
 
 
 def _without_spelt_out(match: re.Match[str]) -> str:

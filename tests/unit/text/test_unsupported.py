@@ -70,11 +70,12 @@ def test_a_word_that_opens_a_sentence_is_no_name_but_two_are():
     assert names_in("We love Marlow's chairs.") == ["Marlow's"]
 
 
-def test_long_answers_are_read_in_linear_time():
-    text = "Marlow And Finch Of The " * 4000
+@pytest.mark.parametrize("piece", ["Marlow And Finch Of The ", "[", "a-", "VPN (One ", "www.", "Monday to "])
+def test_long_answers_are_read_in_linear_time(piece):
+    text = piece * 20_000
     start = time.process_time()
     unsupported_facts(text, SHOP)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 4
 
 
 @pytest.mark.parametrize(("part", "at_least"), [("tuned", 300), ("blind", 40)])
