@@ -91,6 +91,14 @@ def _matched_facts(measured: Measured, _: HeldOut) -> Numbers:
     return _table([(score.facts_matched, score.facts) for score in measured.replies if score.facts])
 
 
+def _turned(measured: Measured, _: HeldOut) -> Numbers:
+    """Answers that turned, and answers, of each question: the ways of asking it do not count as so many examples."""
+    by_question: dict[str, list[bool]] = {}
+    for score in measured.variants:
+        by_question.setdefault(score.question, []).append(score.recalled != score.plainly)
+    return _table([(sum(turned), len(turned)) for turned in by_question.values()])
+
+
 def _table(rows: Sequence[Sequence[float]]) -> Numbers:
     return np.array(rows, np.float64) if rows else np.empty((0, 2))
 
@@ -244,7 +252,7 @@ METRICS: tuple[Metric, ...] = (
         "answers that turn right or wrong when asked otherwise",
         "share",
         "lower",
-        _each(lambda one: [score.recalled != score.plainly for score in one.variants]),
+        _turned,
     ),
     Metric(
         "samples_agree",

@@ -10,6 +10,7 @@ from luthier.evaluation.metrics import METRICS, compare, measure
 from luthier.evaluation.replies import ReplyTask, score_reply
 from luthier.evaluation.skills import SkillScore
 from luthier.evaluation.slices import find_slices, length_name
+from luthier.evaluation.steadiness import VariantScore
 
 ROWS = [RowLoss("a", 10.0, 10, 4), RowLoss("b", 20.0, 5, 1)]
 HELD_OUT = {
@@ -63,6 +64,16 @@ def test_replies_to_answers_without_facts_do_not_count_among_the_facts():
     replies = [score_reply(task, Completion("It costs €6.50 today.", "stop", 1, 1)) for task in asked]
     assert measure(Measured("run-1", replies=replies), {})["reply_facts"].value == 1.0
     assert "reply_facts" not in measure(Measured("run-1", replies=replies[1:]), {})
+
+
+def test_ways_of_asking_one_question_are_no_examples_of_their_own():
+    """All eight answers to half of the questions turned: as sure as sixteen examples, not as 128."""
+    variants = [
+        VariantScore(f"way {way}", f"{number}?", "", number % 2 == 0, True) for number in range(16) for way in range(8)
+    ]
+    found = measure(Measured("run-1", variants=variants), {})["variants_turned"]
+    assert found.value == 0.5
+    assert found.high - found.low > 0.4
 
 
 def test_skills_are_apart():
