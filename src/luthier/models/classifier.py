@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from luthier.core.errors import ModelError
 from luthier.core.recipe import Dtype
-from luthier.models.loading import NewHead, load_with_head
+from luthier.models.loading import NewHead, load_config, load_with_head
 from luthier.models.padded import TOKENS_PER_BATCH, batches_by_length, padded, position_limit
 from luthier.models.sources import BaseFiles
 
@@ -65,9 +65,8 @@ def load_classifier(files: BaseFiles, labels: Sequence[str], dtype: Dtype, seed:
             allowed="the same labels, or a model without a head for classification",
         )
     names = dict(enumerate(labels))
-    config = AutoConfig.from_pretrained(
-        files.folder, id2label=names, label2id={label: number for number, label in names.items()}
-    )
+    numbers = {label: number for number, label in names.items()}
+    config = load_config(files.folder, files.name, id2label=names, label2id=numbers)
     if config.pad_token_id is None:
         config.pad_token_id = padding
     head = load_with_head(AutoModelForSequenceClassification, files, dtype, seed, config)
@@ -78,7 +77,7 @@ def load_classifier(files: BaseFiles, labels: Sequence[str], dtype: Dtype, seed:
 
 def labels_in(folder: Path) -> tuple[str, ...] | None:
     """The labels by number that the model or adapter in this folder was trained to give, None where it gives none."""
-    config: Any = AutoConfig.from_pretrained(folder)
+    config = load_config(folder, str(folder))
     if not any(name.endswith("ForSequenceClassification") for name in config.architectures or ()):
         return None
     return tuple(config.id2label[number] for number in range(config.num_labels))

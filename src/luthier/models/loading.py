@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from luthier.core.errors import ModelError
@@ -50,6 +50,14 @@ def tokenizer_in(folder: Path) -> Any:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # damaged files make the libraries raise almost anything
         raise ModelError(f"cannot load the tokenizer: {_in_one_line(error)}", where=str(folder)) from error
+
+
+def load_config(folder: Path, name: str, **changes: Any) -> Any:
+    """A model's configuration with other values in some fields. Raises ModelError where there is none to be read."""
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True, **changes)
+    except Exception as error:  # damaged files make the libraries raise almost anything
+        raise ModelError(f"cannot read its configuration: {_in_one_line(error)}", where=name) from error
 
 
 def load_model(files: BaseFiles, dtype: Dtype) -> PreTrainedModel:

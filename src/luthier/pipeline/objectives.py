@@ -154,7 +154,7 @@ def _masked(project: Project, base: Base, dataset: Artefact) -> Lesson[MaskedRow
     return Lesson(
         loss.model,
         MaskedObjective(loss),
-        [MaskedRow(text, HELD_OUT) for text in texts],
+        [MaskedRow(text, HELD_OUT) for text in texts if text.target_tokens],
         [MaskedRow(text, HELD_OUT) for text in held_out],
         loss.model.config.get_text_config().vocab_size,
         learnt=not new.weights and not project.recipe.model.config,

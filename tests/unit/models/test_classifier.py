@@ -142,6 +142,15 @@ def test_a_decoder_needs_a_padding_token(tiny_base: BaseFiles, tmp_path: Path) -
         load_classifier(BaseFiles("tiny", folder, ""), LABELS, "float32", 0, padding=None)
 
 
+def test_a_configuration_that_cannot_be_read_is_said(tiny_base: BaseFiles, tmp_path: Path) -> None:
+    folder = tmp_path / "unknown"
+    shutil.copytree(tiny_base.folder, folder)
+    (folder / "config.json").write_text('{"model_type": "no-such-thing"}')
+
+    with pytest.raises(ModelError, match=r"unknown: cannot read its configuration"):
+        load_classifier(BaseFiles("odd", folder, ""), LABELS, "float32", 0, padding=0)
+
+
 def test_weights_below_the_head_may_not_be_missing(tiny_encoder_folder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
