@@ -1,11 +1,19 @@
 """Losses and answers of models over one base, for an evaluation."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
-from luthier.core.generation import Completion, GenerationRequest, complete
+from luthier.core.generation import (
+    Completion,
+    GenerationEvent,
+    GenerationRequest,
+    Generator,
+    complete,
+    events_of,
+)
 from luthier.core.rows import Message, Origin, Row, RowLoss, TokenRow
 from luthier.data import find_leaks, guess_language, spoken
 from luthier.evaluation import (
@@ -40,7 +48,6 @@ from luthier.text.overlap import count_words
 from luthier.text.unsupported import Support
 from luthier.training import AnswerPair
 
-REQUESTS_AT_ONCE = 64
 MOST_REPLIES = 64
 """Test rows whose answers are compared with the person's; more would make the evaluation long."""
 SKILL_TOKENS = 32
@@ -223,16 +230,15 @@ class _Examiner:
     def _ask(
         self, model: str, prompts: Sequence[Request], most: int, temperature: float = 0.0, what: str = "asking"
     ) -> list[Completion]:
-        """Answers of at most `most` tokens, in the order of the prompts; drawn ones have seeds of their own."""
-        answers: list[Completion] = []
-        for start in range(0, len(prompts), REQUESTS_AT_ONCE):
-            requests = [
-                GenerationRequest(model, prompt, max_new_tokens=most, temperature=temperature, seed=start + number)
-                for number, prompt in enumerate(prompts[start : start + REQUESTS_AT_ONCE])
-            ]
-            answers += complete(self.generator, requests)
-            self.project.reporter.progress(f"{what} {model}", len(answers), len(prompts))
-        return answers
+        """Answers of at most `most` tokens, in the order of the prompts; drawn ones have seeds of their own.
+
+        All are asked at once: the engine fills the place of each answer that ends.
+        """
+        requests = [
+            GenerationRequest(model, prompt, max_new_tokens=most, temperature=temperature, seed=number)
+            for number, prompt in enumerate(prompts)
+        ]
+        return complete(_Told(self.generator, self.project, f"{what} {model}"), requests)
 
     def _variants(self, model: str, plainly: Sequence[AnswerScore]) -> list[VariantScore]:
         """The questions of these answers, asked in other ways."""
@@ -261,6 +267,29 @@ class _Examiner:
             complete(self.generator, [GenerationRequest(model, prompt, max_new_tokens=most)])
             seconds.append(time.monotonic() - begin)
         return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A generator that tells how many answers have ended."""
+
+    generator: Generator
+    project: Project
+    what: str
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return self.generator.models
+
+    def stream(self, requests: Sequence[GenerationRequest]) -> Iterator[GenerationEvent]:
+        """See `Generator.stream`."""
+        done = 0
+        with closing(events_of(self.generator, requests)) as events:
+            for event in events:
+                if event.is_last:
+                    done += 1
+                    self.project.reporter.progress(self.what, done, len(requests))
+                yield event
 
 
 def _evenly(scores: Sequence[AnswerScore], count: int) -> Sequence[AnswerScore]:
