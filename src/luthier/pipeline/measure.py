@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeVar
 
 from luthier.core.generation import (
     Completion,
@@ -53,10 +54,13 @@ MOST_REPLIES = 64
 SKILL_TOKENS = 32
 """Enough for any of the bundled tasks, which ask for a word, a number, a line of JSON or a sentence."""
 TIMED_QUESTIONS = 5
+MOST_TEXTS = 50_000
+"""Training texts whose facts count as known; reading so many takes about ten seconds."""
 STEADINESS_QUESTIONS = 24
 """Golden questions that are asked otherwise and again; each costs a dozen answers."""
 
 Request = tuple[Message, ...]
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +146,15 @@ def _name(row: Row) -> str:
 
 def _trained_support(rows: Sequence[Row]) -> Support:
     """What the model was trained to say, and the system prompt. Customers may ask about anything: their turns add
-    names, but support no value."""
+    names, but support no value. Of more than `MOST_TEXTS` different texts as many are read, from all over."""
     turns = [message for row in rows for message in row.messages]
-    said = [turn["content"] for turn in turns if turn["role"] != "user"]
-    support = Support.of([*dict.fromkeys(said), *(row.text for row in rows if row.text)])
-    return support.with_words_of(turn["content"] for turn in turns if turn["role"] == "user")
+    said = [turn["content"] for turn in turns if turn["role"] != "user"] + [row.text for row in rows if row.text]
+    asked = [turn["content"] for turn in turns if turn["role"] == "user"]
+    return Support.of(_evenly(_distinct(said), MOST_TEXTS)).with_words_of(_evenly(_distinct(asked), MOST_TEXTS))
+
+
+def _distinct(texts: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(texts))
 
 
 def _is_reply(row: Row) -> bool:
@@ -292,6 +300,6 @@ class _Told:
                 yield event
 
 
-def _evenly(scores: Sequence[AnswerScore], count: int) -> Sequence[AnswerScore]:
-    """At most `count` of them, from all over the list."""
-    return scores[:: max(1, -(-len(scores) // count))]
+def _evenly(values: Sequence[Value], most: int) -> Sequence[Value]:
+    """At most `most` of them, from all over the list."""
+    return values[:: max(1, -(-len(values) // most))]

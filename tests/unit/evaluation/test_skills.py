@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 
 from luthier.core.generation import Completion
+from luthier.evaluation.metrics import SKILLS
 from luthier.evaluation.skills import general_texts, passes, score_skills, skill_tasks
 
 
@@ -17,6 +18,7 @@ def test_each_skill_has_as_many_tasks():
     assert Counter(task.skill for task in tasks) == dict.fromkeys(
         ("instructions", "arithmetic", "politeness", "JSON"), 15
     )
+    assert {task.skill for task in tasks} == set(SKILLS)
     assert len({task.prompt for task in tasks}) == len(tasks)
 
 

@@ -49,6 +49,13 @@ def test_customers_support_no_value_and_agents_do(evaluated):
     assert "marlow" in support.words
 
 
+def test_of_very_many_training_texts_some_are_read(evaluated, monkeypatch):
+    monkeypatch.setattr("luthier.pipeline.measure.MOST_TEXTS", 10)
+    trained = [row(number, "What is it?", f"It costs €{number}.") for number in range(1, 96)]
+    support = set_exam(open_base(evaluated), trained, [], [], [], longest=200).trained
+    assert len(support.facts) == 10
+
+
 def test_leaks_are_named():
     trained = [row(1, "How much is the green chair in the shop today?", "It is €3.")]
     test = [row(7, "How much is the green chair in the shop today?", "It is €3.")]
