@@ -497,8 +497,9 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _fields_are_of_task_and_method(self) -> "Recipe":
-        if self.task not in ("chat", "completion"):
-            _refuse_set(self.training, ("replay",), f"task chat or completion, not {self.task}", "training.")
+        if self.task not in ("chat", "completion", "causal_lm"):
+            owner = f"task chat, completion or causal_lm, not {self.task}"
+            _refuse_set(self.training, ("replay",), owner, "training.")
         if self.training.l2_sp and self.adapter.method not in ("full", "freeze"):
             raise ValueError(
                 f"training.l2_sp is for method full or freeze, not {self.adapter.method}: for an adapter, which begins "

@@ -32,9 +32,9 @@ def replayed(project: Project, base: Base, held_out: Sequence[Row]) -> list[Toke
     like none that is held out. Raises SourceError and DatasetError for files without rows."""
     data = project.recipe.data.model_copy(update={"system": ""})
     root = project.workspace.root
-    rows = [row for name in replay_files(project) for row in rows_of_file(root / name, name, data, "chat")]
+    rows = [row for name in replay_files(project) for row in rows_of_file(root / name, name, data, project.recipe.task)]
     leaking = {leak.known for leak in find_leaks(enumerate(rows), held_out).leaks}
-    long = {place for place, row in enumerate(rows) if base.template.tokens_over(row, data.max_length) is not None}
+    long = {place for place, row in enumerate(rows) if base.reader.tokens_over(row, data.max_length) is not None}
     if left_out := leaking | long:
         reasons = f"{len(long)} are too long, {len(leaking)} are like a row that is held out"
         project.reporter.say(f"{len(left_out)} of {len(rows)} rows to replay are left out: {reasons}")

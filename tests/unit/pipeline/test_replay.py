@@ -38,6 +38,20 @@ def test_general_rows_are_mixed_in_and_counted(shop, reporter):
     assert any(f"{rows} rows and 12 to replay, " in line for line in reporter.said)
 
 
+def test_general_texts_are_mixed_into_plain_text(shop):
+    texts = [
+        {"text": f"In year {year} nothing happened here, and {year} was a good year for it."} for year in range(40)
+    ]
+    (shop / "years.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))
+    overrides = [REPLAY, "task=causal_lm", "data.sources=[{path: years.jsonl}]", "training.num_train_epochs=1"]
+    overrides += ["data.clean.near_duplicates=null", "evaluation.questions=null", "evaluation.gates.facts=null"]
+    with luthier.open_project(shop, overrides=overrides) as project:
+        rows = luthier.prepare(project).splits["train"]
+        figures = luthier.train(project).figures
+    assert figures["rows"] == rows
+    assert figures["replayed_rows"] == round(rows / 3)
+
+
 def test_a_resume_wants_the_same_general_rows(shop):
     with luthier.open_project(shop, overrides=[REPLAY], reporter=_Stopping()) as project:
         with pytest.raises(KeyboardInterrupt):
@@ -70,7 +84,7 @@ def test_general_rows_that_are_not_there(shop):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["task=preference", REPLAY], "training.replay is for task chat or completion, not preference"),
+        (["task=preference", REPLAY], "training.replay is for task chat, completion or causal_lm, not preference"),
         (["training.l2_sp=0.1"], "training.l2_sp is for method full or freeze, not lora: .* training.weight_decay"),
         (["training.replay={sources: []}"], "training.replay.sources: tuple should have at least 1 item"),
     ],
