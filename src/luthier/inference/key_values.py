@@ -5,7 +5,7 @@ length, so that a step attends over all of them in one product without gathering
 tokens as its longest row grows; a row that outgrows its band moves to the next, of twice the length.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -111,6 +111,8 @@ class Band:
         self.lengths: list[int] = []
         self._shape = shape
         self._states = shape.empty(0, length=0)
+        self._layers: list[LayerStates] = []
+        """Views of the rows there are, made anew when rows come or go or the band grows."""
 
     @property
     def token_slots(self) -> int:
@@ -127,6 +129,7 @@ class Band:
         row[:, :, :, length:].zero_()
         self.owners.append(owner)
         self.lengths.append(length)
+        self._layers = []
 
     def states(self, owner: Any) -> torch.Tensor:
         """Keys and values of a row: [layers, 2, heads, length, head_dim], a view."""
@@ -139,6 +142,7 @@ class Band:
         self.owners[row], self.lengths[row] = self.owners[last], self.lengths[last]
         self.owners.pop()
         self.lengths.pop()
+        self._layers = []
         if not self.owners:
             self._states = self._shape.empty(0, length=0)
 
@@ -151,24 +155,35 @@ class Band:
         states = self._shape.empty(rows, length=length)
         states[:, :, :have_rows, :, :have_length] = self._states
         states[:, :, :have_rows, :, have_length:].zero_()
-        self._states = states
+        self._states, self._layers = states, []
 
     def next_tokens(self) -> "BandSegment":
         """One more token for every row, in row order."""
         self._make_room(len(self.owners), max(self.lengths) + 1)
         self.lengths = [length + 1 for length in self.lengths]
-        return BandSegment(self._states[:, :, : len(self.owners)], self.lengths)
+        if not self._layers:
+            rows = self._states[:, :, : len(self.owners)]
+            self._layers = [LayerStates(keys, values) for keys, values in (layer.unbind() for layer in rows.unbind())]
+        return BandSegment(self._layers, self.lengths)
+
+
+class LayerStates:
+    """Keys and values of one layer, [rows, heads, length, head_dim], and flat: [rows * heads * length, head_dim]."""
+
+    def __init__(self, keys: torch.Tensor, values: torch.Tensor) -> None:
+        self.keys, self.values = keys, values
+        self.flat_keys, self.flat_values = keys.view(-1, keys.shape[3]), values.view(-1, values.shape[3])
 
 
 class BandSegment:
-    """One token for each row. states: [layers, 2, rows, heads, length, head_dim]; lengths count the new tokens."""
+    """One token for each row; `lengths` count it."""
 
-    def __init__(self, states: torch.Tensor, lengths: list[int]) -> None:
-        self.tokens = len(lengths)
-        self._states = states
-        rows, heads, self._length = states.shape[2:5]
+    def __init__(self, layers: Sequence[LayerStates], lengths: list[int]) -> None:
+        self.tokens, self._layers = len(lengths), layers
+        rows, heads, self._length = layers[0].keys.shape[:3]
+        self._new = rows * heads
         self._positions = torch.tensor(lengths) - 1
-        firsts = torch.arange(rows * heads) * self._length
+        firsts = torch.arange(self._new) * self._length
         self._places = firsts + self._positions.repeat_interleave(heads)
         self._masks: dict[int | None, torch.Tensor] = {}
 
@@ -182,14 +197,15 @@ class BandSegment:
         sliding_window: int | None,
         softcap: float | None,
     ) -> torch.Tensor:
-        keys, values = self._states[layer]
-        head_dim = keys.shape[3]
-        keys.view(-1, head_dim).index_copy_(0, self._places, key.reshape(-1, head_dim))
-        values.view(-1, head_dim).index_copy_(0, self._places, value.reshape(-1, head_dim))
+        states = self._layers[layer]
+        states.flat_keys.index_copy_(0, self._places, key.reshape(self._new, -1))
+        states.flat_values.index_copy_(0, self._places, value.reshape(self._new, -1))
         if sliding_window not in self._masks:
             mask = visible(self._positions, self._length, sliding_window, query.dtype)
             self._masks[sliding_window] = mask[:, None, None]
-        attended = cached_attention(query.unsqueeze(2), keys, values, self._masks[sliding_window], scaling, softcap)
+        attended = cached_attention(
+            query.unsqueeze(2), states.keys, states.values, self._masks[sliding_window], scaling, softcap
+        )
         return attended[:, :, 0]
 
 

@@ -23,6 +23,7 @@ from transformers.pytorch_utils import Conv1D
 from luthier.core.errors import ModelError
 from luthier.kernels.stacked_lora import AdapterPlan, AdapterSpan, LinearDelta, StackedLinear
 from luthier.models.adapter import ADAPTER_NAME, WEIGHTS_NAME, refuse_unsafe_adapter
+from luthier.models.cached_path import weight_of
 
 PEFT_PREFIX = "base_model.model."
 STACKED_WEIGHTS = ("lora_A.weight", "lora_B.weight", "lora_magnitude_vector", "ia3_l")
@@ -109,7 +110,7 @@ def _low_rank(base: nn.Module, weights: Mapping[str, torch.Tensor], scaling: flo
     magnitude = weights.get("lora_magnitude_vector")
     if magnitude is None:
         return LinearDelta(a, b)
-    weight, bias = base.get_parameter("weight").float(), getattr(base, "bias", None)
+    weight, bias = weight_of(base).float(), getattr(base, "bias", None)
     directions = (weight.t() if isinstance(base, Conv1D) else weight) + b.float() @ a.float()
     scale = magnitude.float() / torch.linalg.vector_norm(directions, dim=1)
     return LinearDelta(a, b, output_scale=scale, output_shift=None if bias is None else (1 - scale) * bias.float())

@@ -17,6 +17,7 @@ from transformers import AttentionInterface, PreTrainedModel
 from luthier.kernels.stacked_lora import AdapterPlan, StackedLinear
 
 CACHED_ATTENTION = "luthier_cached"
+JOINT_WEIGHT = "joint_weight"
 PARTS_OF_A_LAYER = {"self_attn", "mlp", "input_layernorm", "post_attention_layernorm"}
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
@@ -93,9 +94,23 @@ def join_projections(
 
 
 def separate_projections(model: PreTrainedModel) -> None:
-    """Give the layers their own `forward` back."""
+    """Give the layers their own `forward` and their weights back."""
     for layer in _layers_like_llamas(model):
         layer.__dict__.pop("forward", None)
+        for module in layer.modules():
+            if JOINT_WEIGHT in module.__dict__:
+                module.weight.data = weight_of(module).clone()
+                delattr(module, JOINT_WEIGHT)
+
+
+def weight_of(module: Any) -> torch.Tensor:
+    """The weight of a linear layer, also where it has gone into a joint projection."""
+    if JOINT_WEIGHT not in module.__dict__:
+        weight: torch.Tensor = module.weight
+        return weight
+    packed, columns = getattr(module, JOINT_WEIGHT)
+    dense: torch.Tensor = packed.to_dense()[columns]
+    return dense
 
 
 def _layers_like_llamas(model: PreTrainedModel) -> Iterator[Any]:
@@ -150,32 +165,50 @@ class _JointLayer:
     ) -> torch.Tensor:
         """hidden_states: [1, T, hidden_size], and so the result."""
         x = hidden_states[0]
-        states = self._qkv(self._before_attention(x)).view(len(x), -1, self._head_dim)
-        turned, heads = states[:, : self._heads + self._key_heads], self._heads
+        tokens, heads, key_heads = x.shape[0], self._heads, self._key_heads
+        states = self._qkv(self._before_attention(x)).view(tokens, -1, self._head_dim)
+        turned, value = states.split((heads + key_heads, key_heads), 1)
         if self._query_norm is not None and self._key_norm is not None:
-            turned = torch.cat([self._query_norm(turned[:, :heads]), self._key_norm(turned[:, heads:])], 1)
-        turned = self._rotation(turned, position_embeddings)
-        value = states[:, heads + self._key_heads :]
-        attended = flat_step.attend(self._layer, turned[:, :heads], turned[:, heads:], value, *self._arguments)
-        x = x + self._output(attended.reshape(len(x), -1))
+            query, key = turned.split((heads, key_heads), 1)
+            turned = torch.cat([self._query_norm(query), self._key_norm(key)], 1)
+        query, key = self._rotation(turned, position_embeddings).split((heads, key_heads), 1)
+        attended = flat_step.attend(self._layer, query, key, value, *self._arguments)
+        x = x + self._output(attended.reshape(tokens, -1))
         gate, up = self._gate_up(self._before_mlp(x)).chunk(2, -1)
         return (x + self._down(self._activation(gate) * up))[None]
 
 
 def _joint_linear(modules: list[Any], names: Mapping[int, str], plan: AdapterPlan) -> StackedLinear:
-    """One product for several linear layers over the same input, whose weights become views of the joint one."""
+    """One product for several linear layers over the same input.
+
+    Their weights become views of the joint one. In bfloat16 it is kept in the order that oneDNN multiplies fastest,
+    which saves a fifth to a third of the time; the layers' own weights are then empty, see `weight_of`.
+    """
     weight = torch.cat([module.weight for module in modules])
     bias = None
     if any(module.bias is not None for module in modules):
         biases = [weight.new_zeros(len(m.weight)) if m.bias is None else m.bias for m in modules]
         bias = torch.cat(biases)
+    packed = None
+    if weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)
     parts, start = {}, 0
     for module in modules:
         columns = slice(start, start + len(module.weight))
-        module.weight.data = weight[columns]
         parts[names[id(module)]] = columns
         start = columns.stop
-    return StackedLinear(partial(F.linear, weight=weight, bias=bias), weight.shape[1], parts, plan, weight.dtype)
+        if packed is None:
+            module.weight.data = weight[columns]
+        else:
+            module.weight.data = weight.new_empty(0)
+            setattr(module, JOINT_WEIGHT, (packed, columns))
+    product = partial(F.linear, weight=weight, bias=bias) if packed is None else partial(_packed, packed, bias)
+    return StackedLinear(product, weight.shape[1], parts, plan, weight.dtype)
+
+
+def _packed(weight: torch.Tensor, bias: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:
+    output: torch.Tensor = torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], "")
+    return output
 
 
 def _norm(module: Any) -> Any:

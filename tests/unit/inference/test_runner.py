@@ -9,7 +9,8 @@ from transformers.pytorch_utils import Conv1D
 from luthier.core.generation import GenerationRequest, complete
 from luthier.inference import Engine
 from luthier.inference.key_values import PromptSegment
-from luthier.inference.runner import FlatRunner, PlainRunner, open_runner
+from luthier.inference.runner import FlatRunner, PlainRunner, Row, open_runner
+from luthier.models.adapter_stack import AdapterFiles
 
 QUESTIONS = ("refund?", "How long does the refund take? " * 9, "order", "Is the shop free?")
 FLAT = ("Llama", "Qwen2", "Qwen3", "Gemma", "Gemma2", "Gemma3Text", "Mistral", "Phi", "Phi3", "GPT2", "OPT")
@@ -132,3 +133,23 @@ def test_layers_that_only_look_like_llamas_keep_their_own_forward(make_model):
     runner, reason = open_runner(model, 1 << 20)
     assert isinstance(runner, FlatRunner), reason
     assert not runner.adapters._linears
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.inference_mode()
+def test_adapters_in_bfloat16_come_as_near_to_float32_as_pefts(kind, make_model, tmp_path):
+    adapted = _adapted(make_model("Llama"), LoraConfig(target_modules="all-linear", **KINDS[kind]), 0)
+    adapted.save_pretrained(tmp_path)
+    ids = list(range(3, 40))
+    exact = adapted(input_ids=torch.tensor([ids])).logits[0, -1]
+    expected = adapted.bfloat16()(input_ids=torch.tensor([ids])).logits[0, -1]
+    runner, _ = open_runner(make_model("Llama").bfloat16(), 1 << 20)
+    files = AdapterFiles(runner._model, tmp_path)
+    runner.adapters.add("adapter", files, files.read(), ())
+    row, base = Row(list(ids), len(ids), "adapter"), Row(list(ids), len(ids))
+    for each in (row, base):
+        runner.start(each, ())
+    _, logits = runner.compute([(row, len(ids)), (base, len(ids))])
+    theirs, ours, without = (float((found.float() - exact).norm()) for found in (expected, *logits))
+    assert ours < 2 * theirs
+    assert without > 3 * ours
