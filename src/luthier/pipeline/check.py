@@ -2,14 +2,17 @@
 
 import time
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from luthier.core.artefacts import HealthReport
 from luthier.core.identity import content_id
 from luthier.models.adapter import trainable
-from luthier.pipeline.base import open_base
-from luthier.pipeline.objectives import open_trial, training_dataset
+from luthier.models.padded import position_limit
+from luthier.models.template import ChatTemplate
+from luthier.pipeline.base import Base, open_base
+from luthier.pipeline.objectives import Lesson, open_trial, training_dataset
 from luthier.pipeline.project import Project
-from luthier.training import Finding, check_health, overall
+from luthier.training import Finding, check_ends, check_flow, check_health, check_rows, check_weights, overall
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +39,36 @@ def check(project: Project) -> Checked:
         base = open_base(project)
         dataset = training_dataset(project, base)
         lesson = open_trial(project, base, dataset)
-        findings = check_health(
-            lesson.objective,
-            trainable(lesson.model),
-            lesson.rows,
-            lesson.guess,
-            lambda done, total: project.reporter.progress("learning eight rows by heart", done, total),
-        )
+        findings = [*_rows_and_weights(project, base, lesson), *_learning(project, lesson)]
         verdict = overall(findings)
         content = {"verdict": verdict, "findings": [asdict(finding) for finding in findings]}
         report = content_id("health", [base.artefact.id, dataset.id, content])
         parents = (base.artefact.id, dataset.id)
         project.registry.add(HealthReport(id=report, parents=parents, summary=content))
     return Checked(report, verdict, tuple(findings), time.monotonic() - begin)
+
+
+def _rows_and_weights(project: Project, base: Base, lesson: Lesson[Any]) -> list[Finding]:
+    """What can be told before anything is computed."""
+    core = lesson.model.get_base_model() if hasattr(lesson.model, "get_base_model") else lesson.model
+    vocabulary = core.get_input_embeddings().num_embeddings
+    findings = check_rows(lesson.rows, vocabulary, position_limit(core), base.tokenizer.bos_token_id)
+    if isinstance(base.reader, ChatTemplate):
+        findings.append(check_ends(lesson.rows, base.reader.end_token_id))
+    return findings + check_weights(lesson.model, trainable(lesson.model), project.recipe.training.learning_rate)
+
+
+def _learning(project: Project, lesson: Lesson[Any]) -> list[Finding]:
+    """What a forward and backward pass tells, and whether eight rows can be learnt by heart."""
+    parameters = trainable(lesson.model)
+    if not parameters:
+        return []
+    row = sorted(lesson.rows, key=len)[len(lesson.rows) // 2]
+    flow = check_flow(lesson.model, parameters, lambda: lesson.objective.step([row])([row]))
+    return flow + check_health(
+        lesson.objective,
+        parameters,
+        lesson.rows,
+        lesson.guess,
+        lambda done, total: project.reporter.progress("learning eight rows by heart", done, total),
+    )

@@ -17,6 +17,7 @@ from luthier.training.preference import (
 )
 from luthier.training.ranks import Ranks
 from luthier.training.schedule import Schedule, pack_capacity
+from luthier.training.soundness import check_ends, check_flow, check_rows, check_weights
 from luthier.training.state import TrainingState
 from luthier.training.trackers import trackers
 
@@ -39,7 +40,11 @@ __all__ = [
     "StartPenalty",
     "Training",
     "TrainingState",
+    "check_ends",
+    "check_flow",
     "check_health",
+    "check_rows",
+    "check_weights",
     "fingerprints",
     "fit",
     "fit_memory",

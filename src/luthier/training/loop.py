@@ -135,7 +135,8 @@ def _step(
     training.ranks.sum_gradients(training.parameters.values())
     penalty = {"l2_sp": training.penalty.add_gradients()} if training.penalty else {}
     if _ends_with_validation(state.step + 1, training):
-        state.gradient_curve.append({"step": state.step + 1, **norms_by_layer(training.parameters)})
+        gradients = {name: parameter.grad for name, parameter in training.parameters.items()}
+        state.gradient_curve.append({"step": state.step + 1, **norms_by_layer(gradients)})
     norm = float(nn.utils.clip_grad_norm_(list(training.parameters.values()), training.settings.max_grad_norm))
     with interrupts_held_back():
         if not (math.isfinite(norm) and math.isfinite(total)):

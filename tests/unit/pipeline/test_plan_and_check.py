@@ -36,7 +36,11 @@ def test_a_plan_changes_no_weight(prepared):
 
 def test_check_findings_are_recorded(prepared, reporter):
     checked = luthier.check(prepared)
-    assert [finding.check for finding in checked.findings] == ["first_loss", "gradient", "overfit_rows"]
+    assert [finding.check for finding in checked.findings] == [
+        *("token_ids", "longest_row", "start_token", "end_token"),
+        *("trainable_weights", "zero_weights", "weight_sizes", "update_ratio"),
+        *("activations", "gradient_ratio", "first_loss", "gradient", "overfit_rows"),
+    ]
     by_name = {finding.check: finding for finding in checked.findings}
     assert by_name["first_loss"].verdict == "warn"  # random weights are hardly better than guessing
     assert by_name["gradient"].verdict == "pass"
