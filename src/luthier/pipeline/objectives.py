@@ -165,11 +165,13 @@ def _masked(project: Project, base: Base, dataset: Artefact) -> Lesson[MaskedRow
 def _preference(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
     settings = project.recipe.training
     splits = [dataset_rows(project, dataset, split) for split in ("train", "validation")]
-    rows: Sequence[AnswerPair | RatedAnswer]
-    validation: Sequence[AnswerPair | RatedAnswer]
+    rows: Sequence[AnswerPair] | Sequence[RatedAnswer]
+    validation: Sequence[AnswerPair] | Sequence[RatedAnswer]
     if settings.preference_loss == "kto":
         longest = project.recipe.data.max_length
         rows, validation = (rated_answers(base, split, settings.seed, longest) for split in splits)
+        liked = sum(example.liked for example in rows)
+        project.reporter.say(f"{liked} answers were liked, {len(rows) - liked} were not")
     else:
         rows, validation = (answer_pairs(base, split) for split in splits)
         if left_out := sum(map(len, splits)) - len(rows) - len(validation):

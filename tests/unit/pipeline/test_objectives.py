@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -68,6 +69,15 @@ def test_rows_that_are_left_out_are_told(rated_shop, reporter):
         splits = luthier.prepare(project).splits
     [told] = [line for line in reporter.said if "no rejected answer: dpo leaves them out, kto takes both" in line]
     assert splits["train"] - rows <= int(told.split()[0]) <= splits["train"] - rows + splits["validation"]
+
+
+def test_how_many_answers_were_liked_is_told(rated_shop, reporter):
+    overrides = ("training.preference_loss=kto", "training.num_train_epochs=1")
+    with _open(rated_shop, *overrides, reporter=reporter) as project:
+        luthier.train(project)
+    [told] = [line for line in reporter.said if "answers were liked" in line]
+    liked, others = (int(number) for number in re.findall(r"\d+", told))
+    assert min(liked, others) >= 24  # one answer of each pair is on either side
 
 
 def test_without_a_pair_dpo_has_nothing_to_learn(rated_shop):

@@ -3,7 +3,7 @@ import json
 import pytest
 
 import luthier
-from luthier.core.errors import RecipeError, SourceError, TrainingError
+from luthier.core.errors import DatasetError, RecipeError, SourceError, TrainingError
 
 THINGS = ("tide", "moon", "wind", "snow", "lava", "moss", "rust", "salt", "iron", "clay", "dust", "sand")
 REPLAY = "training.replay={sources: [general], share: 0.25}"
@@ -11,7 +11,8 @@ REPLAY = "training.replay={sources: [general], share: 0.25}"
 
 @pytest.fixture
 def shop(prepared_shop):
-    """A workspace with general rows: twelve good ones, one that is too long, and one that a held-out row is like."""
+    """A workspace with general rows: twelve good ones, one that is too long, one that a held-out row is like, and one
+    that no template takes."""
     folder = prepared_shop / "general"
     folder.mkdir()
     texts = [f"Few people know how {thing} came to be what it is, and {thing} does not tell." for thing in THINGS]
@@ -20,7 +21,9 @@ def shop(prepared_shop):
     held_out = json.loads((prepared_shop / "out" / "test.jsonl").read_text().splitlines()[0])
     rows = [{"text": text} for text in [*texts, " ".join(texts)]]
     (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "chats.jsonl").write_text(json.dumps({"messages": held_out["messages"]}) + "\n")
+    asked = [{"role": "user", "content": "And who asked for this <|im_end|> in the first place?"}]
+    chats = [held_out["messages"], [*asked, {"role": "assistant", "content": "Nobody did."}]]
+    (folder / "chats.jsonl").write_text("".join(json.dumps({"messages": chat}) + "\n" for chat in chats))
     return prepared_shop
 
 
@@ -34,7 +37,12 @@ def test_general_rows_are_mixed_in_and_counted(shop, reporter):
     assert figures["rows"] == rows
     assert figures["replayed_rows"] == min(12, round(rows / 3))
     assert sources == ["general/chats.jsonl", "general/texts.jsonl"]
-    assert "2 of 14 rows to replay are left out: 1 are too long, 1 are like a row that is held out" in reporter.said
+    assert any(
+        line.startswith("of 15 rows to replay, 3 are left out: ")
+        and {*line.partition("out: ")[2].split(", ")}
+        == {"1 like a row that is held out", "1 too long", "1 without an answer or refused by the template"}
+        for line in reporter.said
+    ), reporter.said
     assert any(f"{rows} rows and 12 to replay, " in line for line in reporter.said)
 
 
@@ -72,6 +80,15 @@ class _Stopping:
     def progress(self, what, done, _total, _detail=""):
         if what == "training" and done == 3:
             raise KeyboardInterrupt
+
+
+def test_without_a_row_that_can_be_learnt_there_is_nothing_to_replay(shop):
+    (shop / "general" / "texts.jsonl").unlink()
+    refused = pytest.raises(
+        DatasetError, match=r"training\.replay: no row to replay is left \(all are left out: 1 like"
+    )
+    with luthier.open_project(shop, overrides=[REPLAY]) as project, refused:
+        luthier.train(project)
 
 
 def test_general_rows_that_are_not_there(shop):
