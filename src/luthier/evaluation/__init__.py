@@ -21,8 +21,8 @@ from luthier.evaluation.steadiness import (
     TEMPERATURE,
     SampledScore,
     VariantScore,
-    agreement,
     reworded,
+    score_sampled,
     score_variants,
 )
 from luthier.evaluation.votes import (
@@ -70,7 +70,6 @@ __all__ = [
     "VariantScore",
     "Verdict",
     "Winner",
-    "agreement",
     "agreement_with_people",
     "assess",
     "diagnose",
@@ -93,6 +92,7 @@ __all__ = [
     "score_answers",
     "score_preferences",
     "score_reply",
+    "score_sampled",
     "score_skills",
     "score_variants",
     "share_interval",

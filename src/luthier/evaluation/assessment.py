@@ -18,7 +18,7 @@ from luthier.evaluation.replies import ReplyScore
 from luthier.evaluation.skills import SkillScore, lost_skills
 from luthier.evaluation.slices import Slice, find_slices
 from luthier.evaluation.statistics import Interval
-from luthier.evaluation.steadiness import VariantResult, compare_variants
+from luthier.evaluation.steadiness import SampledScore, VariantResult, VariantScore, compare_variants
 
 Score = TypeVar("Score", AnswerScore, ReplyScore, SkillScore, LabelScore)
 _TIMED = frozenset({"answer_seconds"})
@@ -54,7 +54,7 @@ class Assessment:
 
     `answers`, `replies`, `skills` and `labelled` pair the scores of candidate and reference, one by one. `diagnosis` is
     that of the candidate's training, None for a model that was not trained here. `variants` tell how well the candidate
-    answers questions that are asked otherwise.
+    answers questions that are asked otherwise; `otherwise` and `drawn` are its answers to them, and those drawn.
     """
 
     candidate: str
@@ -71,6 +71,8 @@ class Assessment:
     replies: tuple[tuple[ReplyScore, ReplyScore], ...] = field(repr=False)
     skills: tuple[tuple[SkillScore, SkillScore], ...] = field(repr=False)
     labelled: tuple[tuple[LabelScore, LabelScore], ...] = field(default=(), repr=False)
+    otherwise: tuple[VariantScore, ...] = field(default=(), repr=False)
+    drawn: tuple[SampledScore, ...] = field(default=(), repr=False)
 
     @property
     def verdict(self) -> Verdict:
@@ -90,11 +92,14 @@ class Assessment:
 
     def answers_json(self) -> list[dict[str, object]]:
         """One object a golden question, prompt of a test row, task of a skill or label of a test row, told apart by
-        `asked`; with the answer of both models and its score."""
+        `asked`, with the answer of both models and its score; and one a question asked otherwise or drawn again, with
+        those of the candidate."""
         questions = [_pair_json(*pair, _question_json, _answer_json) for pair in self.answers]
         replies = [_pair_json(*pair, _prompt_json, _reply_json) for pair in self.replies]
         skills = [_pair_json(*pair, _task_json, _skill_json) for pair in self.skills]
-        return questions + replies + skills + [_pair_json(*pair, _row_json, _label_json) for pair in self.labelled]
+        labels = [_pair_json(*pair, _row_json, _label_json) for pair in self.labelled]
+        otherwise = [_variant_json(score) for score in self.otherwise]
+        return questions + replies + skills + labels + otherwise + [_drawn_json(score) for score in self.drawn]
 
     @property
     def confusions(self) -> list[Confusion]:
@@ -144,6 +149,8 @@ def assess(gates: GatesSection, candidate: Measured, reference: Measured, contex
         replies=tuple(zip(candidate.replies, reference.replies, strict=True)),
         skills=tuple(zip(candidate.skills, reference.skills, strict=True)),
         labelled=tuple(zip(candidate.labelled, reference.labelled, strict=True)),
+        otherwise=tuple(candidate.variants),
+        drawn=tuple(candidate.sampled),
     )
 
 
@@ -178,6 +185,16 @@ def _pair_json(
     answered: Callable[[Score], dict[str, object]],
 ) -> dict[str, object]:
     return {**asked(ours), "candidate": answered(ours), "reference": answered(theirs)}
+
+
+def _variant_json(score: VariantScore) -> dict[str, object]:
+    answered = {"answer": score.answer, "recalled": score.recalled, "plainly": score.plainly}
+    return {"asked": "otherwise", "way": score.variant, "question": score.question, "candidate": answered}
+
+
+def _drawn_json(score: SampledScore) -> dict[str, object]:
+    answered = {"answers": list(score.answers), "agreement": score.agreement, "recalled": score.recalled}
+    return {"asked": "again", "question": score.question, "candidate": answered}
 
 
 def _question_json(score: AnswerScore) -> dict[str, object]:

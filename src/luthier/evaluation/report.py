@@ -9,7 +9,7 @@ from luthier.evaluation.gates import Verdict
 from luthier.evaluation.metrics import METRIC_OF, METRICS, Metric, Unit
 from luthier.evaluation.slices import Slice
 from luthier.evaluation.statistics import Interval
-from luthier.evaluation.steadiness import VariantResult
+from luthier.evaluation.steadiness import VariantResult, agreement_sentence
 
 VERDICTS: dict[Verdict, str] = {
     "pass": "PASS: this run may be released.",
@@ -42,6 +42,8 @@ def render_report(assessment: Assessment, examples: int = 3) -> str:
         parts += ["## Labels taken for others", _table(_confusion_rows(assessment.confusions))]
     if assessment.variants:
         parts += ["## Asked otherwise", _table(_variant_rows(assessment.variants))]
+    if assessment.drawn:
+        parts.append(agreement_sentence(assessment.drawn))
     if assessment.slices:
         parts += ["## Parts", _table(_slice_rows(assessment.slices))]
     for title, pairs in zip(("Right", "Wrong"), choose_examples(assessment.answers, examples), strict=True):

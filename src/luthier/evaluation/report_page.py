@@ -21,7 +21,7 @@ from luthier.evaluation.report import (
     worst_answers,
 )
 from luthier.evaluation.statistics import Interval
-from luthier.evaluation.steadiness import VariantResult
+from luthier.evaluation.steadiness import VariantResult, agreement_sentence
 from luthier.text.pages import fill_page
 
 WORST = 10
@@ -83,6 +83,7 @@ def render_page(assessment: Assessment, curves: Mapping[str, Curve]) -> str:
             (one, METRIC_OF[one.metric].label, *_pair(METRIC_OF[one.metric], one.candidate, one.reference))
             for one in assessment.slices
         ],
+        drawn=agreement_sentence(assessment.drawn) if assessment.drawn else "",
         variants=[(variant_text(one), one.questions, *_variant_figures(one)) for one in assessment.variants],
         worst=[_shown(pair) for pair in worst_answers(assessment.answers, WORST)],
         gained=[_shown(pair) for pair in right if not pair[1].recalled],

@@ -57,9 +57,11 @@ class VariantScore:
 
 @dataclass(frozen=True, slots=True)
 class SampledScore:
-    """How much drawn answers to one question agree, in 0..1, and whether the likeliest answer recalled its facts."""
+    """Answers drawn for one question, how much they agree, in 0..1, and whether the likeliest answer recalled its
+    facts."""
 
     question: str
+    answers: tuple[str, ...]
     agreement: float
     recalled: bool
 
@@ -116,6 +118,24 @@ def compare_variants(scores: Sequence[VariantScore]) -> list[VariantResult]:
                 VariantResult(variant, len(own), share_interval(recalled), paired_difference(recalled, plainly))
             )
     return results
+
+
+def score_sampled(question: str, answers: Sequence[str], recalled: bool) -> SampledScore:
+    """See how much drawn answers agree; `recalled` is that of the likeliest answer."""
+    return SampledScore(question, tuple(answers), agreement(answers), recalled)
+
+
+def agreement_sentence(sampled: Sequence[SampledScore]) -> str:
+    """Whether agreement tells right answers from wrong ones: the share recalled where most drawn answers say the same,
+    and where they do not."""
+    parts = []
+    for words_for, chosen in (
+        ("say the same in most pairs", [score for score in sampled if score.agreement > 0.5]),
+        ("do not", [score for score in sampled if score.agreement <= 0.5]),
+    ):
+        right = sum(score.recalled for score in chosen)
+        parts.append(f"where they {words_for}, {right} of {len(chosen)} questions are answered right")
+    return f"Of {SAMPLES} answers drawn for each question at temperature {TEMPERATURE}: {'; '.join(parts)}."
 
 
 def agreement(answers: Sequence[str]) -> float:

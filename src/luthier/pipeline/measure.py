@@ -29,12 +29,12 @@ from luthier.evaluation import (
     SampledScore,
     SkillTask,
     VariantScore,
-    agreement,
     general_texts,
     reworded,
     score_answers,
     score_preferences,
     score_reply,
+    score_sampled,
     score_skills,
     score_variants,
     skill_tasks,
@@ -262,7 +262,7 @@ class _Examiner:
         most = self.project.recipe.evaluation.max_new_tokens
         texts = [drawn.text for drawn in self._ask(model, prompts, most, TEMPERATURE, "asking again")]
         return [
-            SampledScore(score.question, agreement(texts[place * SAMPLES : (place + 1) * SAMPLES]), score.recalled)
+            score_sampled(score.question, texts[place * SAMPLES : (place + 1) * SAMPLES], score.recalled)
             for place, score in enumerate(plainly)
         ]
 

@@ -102,8 +102,12 @@ def test_leaks_decide_the_verdict():
 
 def test_ways_of_asking_are_told_of_the_candidate():
     variants = [VariantScore("Emily", f"{number}?", "", number < 5, True) for number in range(10)]
-    sampled = [SampledScore(f"{number}?", 0.5, True) for number in range(10)]
+    sampled = [SampledScore(f"{number}?", ("€1", "€2"), 0.5, True) for number in range(10)]
     found = assess(GATES, Measured("run-1", variants=variants, sampled=sampled), Measured("base-1"), NOTHING)
     [result] = found.to_json()["variants"]
     assert (result["name"], result["questions"], result["difference"]["value"]) == ("Emily", 10, -0.5)
+    told = json.loads(json.dumps(found.answers_json(), allow_nan=False))
+    assert [one["asked"] for one in told] == ["otherwise"] * 10 + ["again"] * 10
+    assert told[0]["candidate"] == {"answer": "", "recalled": True, "plainly": True}
+    assert told[-1]["candidate"]["answers"] == ["€1", "€2"]
     assert (found.metrics["variants_turned"].value, found.metrics["samples_agree"].value) == (0.5, 0.5)

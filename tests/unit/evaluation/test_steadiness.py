@@ -2,7 +2,15 @@ import pytest
 
 from luthier.core.generation import Completion
 from luthier.evaluation.questions import GoldenQuestion
-from luthier.evaluation.steadiness import VARIANTS, agreement, compare_variants, reworded, score_variants
+from luthier.evaluation.steadiness import (
+    VARIANTS,
+    agreement,
+    agreement_sentence,
+    compare_variants,
+    reworded,
+    score_sampled,
+    score_variants,
+)
 
 QUESTIONS = [GoldenQuestion("What does {it} cost?", ("€14",)), GoldenQuestion("When does it come?", ("3 days",))]
 
@@ -57,3 +65,13 @@ def test_each_way_is_set_beside_asking_plainly():
 )
 def test_agreement_is_of_facts_or_else_of_words(answers, expected):
     assert agreement(answers) == pytest.approx(expected)
+
+
+def test_agreement_is_set_beside_being_right():
+    steady, shaky = ["€14", "€14", "€14.", "14 euros"], ["€14", "€15", "€16", "No idea."]
+    scores = [score_sampled("a?", steady, True), score_sampled("b?", steady, False), score_sampled("c?", shaky, False)]
+    assert [score.agreement for score in scores] == [1.0, 1.0, 0.0]
+    assert agreement_sentence(scores).endswith(
+        "where they say the same in most pairs, 1 of 2 questions are answered right; "
+        "where they do not, 0 of 1 questions are answered right."
+    )
