@@ -75,7 +75,7 @@ def compare(project: Project, one: str, other: str, judge: Ask | None = None) ->
     """Ask two models the golden questions and pair their answers; votes given earlier on the same answers are kept.
 
     The recipe's judge compares them too, or the one given. Raises RecipeError without golden questions, EvaluationError
-    for what is no model, and for a judge that does not reply.
+    for what is no model, for a line that is no vote, and for a judge that does not reply.
     """
     settings = project.recipe.evaluation
     if settings.questions is None:
@@ -116,5 +116,11 @@ def _model(project: Project, reference: str) -> str:
 def _votes(path: Path) -> dict[str, Winner]:
     if not path.is_file():
         return {}
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {line["question"]: line["winner"] for line in lines}
+    votes: dict[str, Winner] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            vote = json.loads(line)
+            votes[vote["question"]] = vote["winner"]
+        except (ValueError, LookupError, TypeError) as error:
+            raise EvaluationError("no vote", where=f"{path}, line {number}", allowed="remove the line") from error
+    return votes

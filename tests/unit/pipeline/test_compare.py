@@ -24,6 +24,15 @@ def test_votes_are_kept_and_go_on_where_they_stopped(evaluated):
     assert figures["left"] == figures["pairs"] - 1
 
 
+def test_a_line_that_is_no_vote_is_named(evaluated):
+    one, other = models(evaluated)
+    first = luthier.compare(evaluated, one, other)
+    first.vote(first.pairs[0], "tie")
+    first.path.write_text(first.path.read_text() + '{"question": "ha', encoding="utf-8")
+    with pytest.raises(EvaluationError, match="line 2: no vote"):
+        luthier.compare(evaluated, one, other)
+
+
 def test_votes_on_other_answers_do_not_count(evaluated):
     one, other = models(evaluated)
     first = luthier.compare(evaluated, one, other)
