@@ -12,8 +12,6 @@ turn. `prepare` splits them; the tokenizer, the models and the n-gram models lea
   of a masked token, four tokens each way or up to the next mask: one Kneser-Ney model from the left and one from the
   right, multiplied and divided by how common the token is. As in BERT one masked token in five is not hidden but kept
   or replaced. The n-gram model is told how often, and takes what stands there into account by Bayes' rule.
-
-Writes benchmarks/results/pretrain.json and prints a table.
 """
 
 import json
@@ -50,7 +48,6 @@ KINDS: dict[str, dict[str, Any]] = {
     },
 }
 EPOCHS = {"decoder": 6, "encoder": 20}
-RESULTS = Path(__file__).parent / "results" / "pretrain.json"
 Vector = npt.NDArray[np.float64]
 
 
@@ -106,12 +103,10 @@ def _discounted(counts: Counter[tuple[int, ...]]) -> dict[tuple[int, ...], tuple
 
 
 def main(data: Path, kinds: Sequence[str], epochs: int | None) -> None:
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    results: dict[str, dict[str, Any]] = {}
     for kind in kinds:
         with tempfile.TemporaryDirectory() as temporary:
             results[kind] = run(Path(temporary) / "sgd", data / "sgd", kind, epochs or EPOCHS[kind])
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(results, indent=1), encoding="utf-8")
         print(kind, json.dumps(results[kind]), flush=True)
     header = ("model", "weights", "tokens", "predicted", "n-gram perplexity", "perplexity", "minutes")
     print(f"| {' | '.join(header)} |\n{'|---' * len(header)}|")
@@ -120,6 +115,8 @@ def main(data: Path, kinds: Sequence[str], epochs: int | None) -> None:
             f"| {kind} | {found['weights']:,} | {found['tokens']:,} | {found['predicted']:,} | {found['ngram']:.2f} "
             f"| {found['model']:.2f} [{found['low']:.2f}, {found['high']:.2f}] | {found['seconds'] / 60:.1f} |"
         )
+    if worse := [kind for kind, found in results.items() if found["model"] >= found["ngram"]]:
+        raise SystemExit(f"no better than the n-gram model: {', '.join(worse)}")
 
 
 def run(folder: Path, dialogues: Path, kind: str, epochs: int) -> dict[str, Any]:
