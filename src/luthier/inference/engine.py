@@ -63,7 +63,7 @@ class Engine:
         memory = memory or MemoryBudget.of_this_machine()
         self._runner, reason = open_runner(model, memory.adapters)
         self.fast_path = f"off: {reason}" if reason else "on"
-        self._scheduler = Scheduler(self._runner, memory.key_values, memory.prefixes)
+        self._scheduler = Scheduler(self._runner, memory.key_values, 0 if reason else memory.prefixes)
         self._adapters: list[str] = []
         self._end_ids = {template.end_token_id} | ({tokenizer.eos_token_id} - {None})
         self._vocabulary = int(model.config.get_text_config().vocab_size)

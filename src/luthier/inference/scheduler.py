@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from luthier.core.errors import GenerationError, LuthierError, ModelError, RequestError
 from luthier.inference.answer import Answer
-from luthier.inference.key_values import band_limit
+from luthier.inference.key_values import BLOCK, band_limit
 from luthier.inference.prefix_cache import PrefixCache, PrefixKey, blocks_in_common
 from luthier.inference.runner import Row, Runner
 from luthier.inference.sampling import Choice, Sampler, next_tokens
@@ -45,6 +45,7 @@ class Scheduler:
         self._runner = runner
         self._room = max(1, key_value_bytes // max(1, runner.token_bytes))
         self._prefixes = PrefixCache(prefix_bytes)
+        self._prefix_blocks = prefix_bytes // (BLOCK * max(1, runner.token_bytes))
         self._waiting: list[Task] = []
         self._running: list[Task] = []
         """In the order of admission."""
@@ -135,7 +136,7 @@ class Scheduler:
                 continue
             if known is None:
                 known = self._prefixes.known(task.prefix_key, task.row.tokens)
-            if blocks_in_common(task.row.tokens[:-1], other.row.tokens) > known:
+            if known < blocks_in_common(task.row.tokens[:-1], other.row.tokens) <= self._prefix_blocks:
                 return True
         return False
 

@@ -517,6 +517,14 @@ def test_a_beginning_in_common_is_computed_once(engine, reference):
     assert again < first < whole - 3 * 64
 
 
+def test_without_room_for_prefixes_nobody_waits_for_one(tiny_model, tiny_tokenizer, tiny_template):
+    engine = Engine(tiny_model, tiny_tokenizer, tiny_template, "base", MemoryBudget(1 << 30, 100, 1 << 20))
+    requests = [_request(question=f"{LONG[:100]}{question}") for question in QUESTIONS[:3]]
+    sizes = _sizes_of_steps(engine)
+    complete(engine, requests)
+    assert sizes[0] == (3, sum(len(tiny_template.prompt_ids(request.messages)) for request in requests))
+
+
 @pytest.mark.parametrize("other", [{"model": "support"}, {"model": "base"}, {"cache_salt": "another tenant"}])
 def test_what_one_has_computed_is_not_shared_with_another(engine, other):
     request = _request("sales", LONG)
