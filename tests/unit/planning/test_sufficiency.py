@@ -1,6 +1,6 @@
 import pytest
 
-from luthier.planning.sufficiency import forecast_data
+from luthier.planning.sufficiency import forecast_data, forecast_labels, forecast_texts
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,14 @@ def test_forecast(rows, target_tokens, epochs, enough, words):
 
 def test_the_forecast_calls_itself_a_rule_of_thumb():
     assert "rule of thumb" in forecast_data(600, 20_000, 6).forecast
+
+
+def test_labels_and_texts_need_rows_and_promise_no_facts():
+    for few in (forecast_labels(49, 3), forecast_texts(49, 5_000, 3)):
+        assert not few.enough
+        assert "at least 50 rows" in few.forecast
+    for many in (forecast_labels(50, 3), forecast_texts(50, 5_000, 3)):
+        assert many.enough
+        assert many.forecast.startswith("50 training rows")
+        assert "fact" not in many.forecast
+    assert "these suffice for 250 weights" in forecast_texts(50, 5_000, 3).forecast

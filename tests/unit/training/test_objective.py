@@ -10,9 +10,11 @@ from luthier.core.recipe import AdapterSection, TrainingSection
 from luthier.core.rows import LabelledTokens
 from luthier.models.adapter import trainable
 from luthier.models.classifier import Classifier, load_classifier
+from luthier.models.loading import load_tokenizer
+from luthier.models.masking import HELD_OUT, MaskedLoss, MaskedRow, load_masked
 from luthier.models.methods import prepare
 from luthier.models.sources import BaseFiles
-from luthier.training import Checkpoint, LabelObjective, MasterWeights, Schedule, Training, fit
+from luthier.training import Checkpoint, LabelObjective, MaskedObjective, MasterWeights, Schedule, Training, fit
 from luthier.training.loop import ADAM_BETAS
 
 LABELS = ("card", "delivery", "refund")
@@ -105,3 +107,29 @@ def test_validation_tells_how_many_labels_are_right(texts):
 
 def test_without_texts_there_is_nothing_to_validate():
     assert LabelObjective(lambda _: torch.zeros(0, 3)).validation(()) is None
+
+
+@pytest.fixture
+def masked(tiny_encoder_folder, random_rows):
+    """An objective over the tiny encoder with a head that predicts words, and rows of which half may be masked."""
+    files = BaseFiles("tiny-bert", tiny_encoder_folder, "")
+    tokenizer = load_tokenizer(files)
+    loss = MaskedLoss(load_masked(files, "float32", 0).model, tokenizer)
+    rows = random_rows((9, 24, 3, 40, 17), vocabulary=len(tokenizer))
+    return MaskedObjective(loss), [MaskedRow(row, HELD_OUT) for row in rows]
+
+
+def test_masked_losses_are_a_mean_over_the_masked_tokens_of_the_step(masked):
+    objective, rows = masked
+    loss_of = objective.step(rows)
+    apart = sum(loss_of([row]).item() for row in rows)
+    figures = objective.validation(rows)
+    assert loss_of(rows).item() == pytest.approx(apart, rel=1e-5)
+    assert figures["loss"] == pytest.approx(apart, rel=1e-5)
+    assert 0 <= figures["accuracy"] <= 1
+    right = figures["accuracy"] * sum(row.target_tokens for row in rows)
+    assert right == pytest.approx(round(right))
+
+
+def test_without_a_word_that_may_be_masked_there_is_nothing_to_validate(masked):
+    assert masked[0].validation([]) is None
