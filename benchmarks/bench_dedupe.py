@@ -15,10 +15,8 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -27,6 +25,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 from process_tree import watch
+from rivals import CACHE, python_with
 from synthetic_rows import LIKENESS, likeness, row_at, synthetic_rows
 
 HERE = Path(__file__).parent
@@ -68,15 +67,7 @@ def python_of(side: str, cache: Path) -> str:
     """The interpreter of a side; of a rival, in an environment that is made when it is not there yet."""
     if side == "luthier":
         return sys.executable
-    home = cache / side
-    python = home / "bin" / "python"
-    marker = home / "packages.txt"
-    wanted = "\n".join(RIVALS[side])
-    if not marker.exists() or marker.read_text() != wanted:
-        venv.create(home, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *RIVALS[side]], check=True)
-        marker.write_text(wanted)
-    return str(python)
+    return python_with(side, RIVALS[side], cache)
 
 
 def run_once(side: str, python: str, rows: Path, count: int, measured: Measured) -> None:
@@ -122,7 +113,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=50_000, help="that all sides get")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--alone", type=int, default=400_000, help="rows for Luthier alone; 0 for none")
-    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "luthier-rivals")
+    parser.add_argument("--cache", type=Path, default=CACHE)
     return parser.parse_args()
 
 

@@ -15,12 +15,12 @@ import random
 import subprocess
 import sys
 import tempfile
-import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from rivals import CACHE, python_with
 from tiny_base import save_tiny_base
 
 from luthier.core.recipe import AdapterSection
@@ -48,18 +48,6 @@ TOLERANCE = 1e-4
 BETA, DESIRABLE, UNDESIRABLE = 0.2, 1.3, 0.8
 EXAMPLES, STEPS = 12, 8
 Batch = Sequence[Mapping[str, Any]]
-
-
-def python_with_trl(cache: Path) -> str:
-    """The interpreter of TRL's environment, which is made when it is not there yet."""
-    python, marker = cache / "trl" / "bin" / "python", cache / "trl" / "packages.txt"
-    wanted = "\n".join(PACKAGES)
-    if not marker.exists() or marker.read_text() != wanted:
-        venv.create(cache / "trl", with_pip=True, clear=True)
-        for packages in (PACKAGES[:1], PACKAGES):  # torch alone: its pinned version has a build without CUDA
-            subprocess.run([python, "-m", "pip", "install", "--quiet", "-c", CONSTRAINTS, *packages], check=True)
-        marker.write_text(wanted)
-    return str(python)
 
 
 def random_batches(vocabulary: int) -> dict[str, Batch]:
@@ -139,8 +127,8 @@ def save_moved(start: Path, moved: Path, batch: Batch) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "luthier-rivals")
-    python = python_with_trl(parser.parse_args().cache)
+    parser.add_argument("--cache", type=Path, default=CACHE)
+    python = python_with("trl", PACKAGES, parser.parse_args().cache, CONSTRAINTS)
     with tempfile.TemporaryDirectory() as scratch:
         start, moved, task = Path(scratch, "start"), Path(scratch, "moved"), Path(scratch, "task.json")
         torch.manual_seed(0)
