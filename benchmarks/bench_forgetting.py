@@ -33,8 +33,8 @@ LORA = ("training.learning_rate=1e-3",)
 WAYS: Mapping[str, tuple[str, ...]] = {
     "full": FULL,
     "full, replay": (*FULL, REPLAY),
+    "full, L2-SP 0.1": (*FULL, "training.l2_sp=0.1"),
     "full, L2-SP 1": (*FULL, "training.l2_sp=1"),
-    "full, L2-SP 10": (*FULL, "training.l2_sp=10"),
     "last 6 of 30 layers": FREEZE,
     "LoRA": LORA,
     "LoRA, replay": (*LORA, REPLAY),
