@@ -9,6 +9,7 @@ LuthierError                 exit code 1: one plain sentence, no stack trace
 ├── TemplateError            a chat template cannot be used for training or serving
 ├── RequestError             a request asks for what the model or this machine cannot give
 ├── GenerationError          a request went wrong while it was answered
+│   └── DeadlineError        it took longer than it was given
 ├── TrainingError            training cannot start, resume or go on
 ├── EvaluationError          an evaluation cannot be made
 ├── RegistryError            an artefact or alias does not exist or is still in use
@@ -59,6 +60,10 @@ class RequestError(LuthierError):
 
 
 class GenerationError(LuthierError):
+    pass
+
+
+class DeadlineError(GenerationError):
     pass
 
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from luthier.core.errors import GenerationError, LuthierError, ModelError, RequestError
+from luthier.core.errors import DeadlineError, GenerationError, LuthierError, ModelError, RequestError
 from luthier.inference.answer import Answer
 from luthier.inference.key_values import BLOCK, band_limit
 from luthier.inference.prefix_cache import PrefixCache, PrefixKey, blocks_in_common
@@ -103,7 +103,7 @@ class Scheduler:
     def _fail_late(self) -> None:
         now = time.monotonic()
         for task in [t for t in (*self._running, *self._waiting) if t.deadline is not None and t.deadline < now]:
-            self._fail(task, GenerationError(f"no answer within {task.answer.request.max_seconds:g} seconds"))
+            self._fail(task, DeadlineError(f"no answer within {task.answer.request.max_seconds:g} seconds"))
 
     def _admit(self) -> None:
         """Let requests in, first come, first served: until one finds no room. One whose beginning is being computed

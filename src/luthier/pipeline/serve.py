@@ -55,13 +55,14 @@ def background_server(project: Project) -> Iterator[str]:
 
 def api(project: Project) -> FastAPI:
     """The HTTP application."""
+    serving = project.recipe.serving
     project.reporter.say("loading the model")
     base = open_base(project)
     return create_app(
         RunsGenerator(project, base),
         RegistryCatalogue(project, base.artefact.id),
         RequestLog(project.store, log_redaction(project)),
-        Limits(project.recipe.serving.max_new_tokens, queue=project.recipe.serving.queue),
+        Limits(serving.max_new_tokens, serving.max_seconds, queue=serving.queue),
         system=project.recipe.data.system,
     )
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from luthier.core.errors import LuthierError, RequestError, TemplateError
+from luthier.core.errors import DeadlineError, LuthierError, RequestError, TemplateError
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +68,13 @@ def not_running() -> ApiError:
 
 
 def of_generation(error: LuthierError) -> ApiError:
-    """What the generator says of one request: what the client can mend is a 400, the rest a 500."""
+    """What the generator says of one request: what the client can mend is a 400, a deadline 504, the rest a 500."""
     if isinstance(error, TemplateError):
         return ApiError(HTTPStatus.BAD_REQUEST, str(error), param="messages", code="invalid_messages")
     if isinstance(error, RequestError):
         return ApiError(HTTPStatus.BAD_REQUEST, str(error), code="invalid_value")
+    if isinstance(error, DeadlineError):
+        return ApiError(HTTPStatus.GATEWAY_TIMEOUT, str(error), code="timeout")
     logger.error("a request failed: %s", error)
     return internal_error()
 

@@ -29,7 +29,7 @@ def create_app(generator: Generator, catalogue: Catalogue, sink: Sink, limits: L
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with Recorder(sink) as recorder, GenerationWorker(generator, limits.parallel, limits.queue) as worker:
-            app.state.desk = Desk(catalogue, worker, recorder, system=system, max_new_tokens=limits.max_new_tokens)
+            app.state.desk = Desk(catalogue, worker, recorder, system=system, limits=limits)
             yield
 
     app = FastAPI(

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from luthier.core.generation import GenerationRequest, Grammar
 from luthier.core.rows import Message, Role
 from luthier.serving.api_error import ApiError
+from luthier.serving.limits import Limits
 
 NEUTRAL_PARAMETERS: Mapping[str, tuple[object, ...]] = MappingProxyType(
     {
@@ -191,9 +192,7 @@ def conversation(request: ChatRequest, system: str) -> tuple[Message, ...]:
     return ({"role": "system", "content": system}, *messages)
 
 
-def generation_request(
-    request: ChatRequest, generator_model: str, system: str, max_new_tokens: int
-) -> GenerationRequest:
+def generation_request(request: ChatRequest, generator_model: str, system: str, limits: Limits) -> GenerationRequest:
     """What the generator is asked. Raises ApiError (400) for parameters that contradict each other or the limit."""
     if request.stream_options is not None and not request.stream:
         raise ApiError(
@@ -212,7 +211,8 @@ def generation_request(
     return GenerationRequest(
         model=generator_model,
         messages=conversation(request, system),
-        max_new_tokens=_answer_length(request, max_new_tokens),
+        max_new_tokens=_answer_length(request, limits.max_new_tokens),
+        max_seconds=limits.max_seconds,
         temperature=request.temperature,
         top_p=request.top_p,
         seed=request.seed,

@@ -14,6 +14,7 @@ from luthier.serving.api_error import CLIENT_CLOSED_REQUEST, ApiError
 from luthier.serving.catalogue import Catalogue, ServedModel
 from luthier.serving.chat_request import ChatRequest, generation_request
 from luthier.serving.exchange import Exchange
+from luthier.serving.limits import Limits
 from luthier.serving.recorder import Recorder
 from luthier.serving.worker import GenerationWorker, Job, Outcome
 
@@ -23,13 +24,13 @@ Receive = Callable[[], Awaitable[Mapping[str, object]]]
 
 class Desk:
     def __init__(
-        self, catalogue: Catalogue, worker: GenerationWorker, recorder: Recorder, *, system: str, max_new_tokens: int
+        self, catalogue: Catalogue, worker: GenerationWorker, recorder: Recorder, *, system: str, limits: Limits
     ) -> None:
         self.worker = worker
         self._catalogue = catalogue
         self._recorder = recorder
         self._system = system
-        self._max_new_tokens = max_new_tokens
+        self._limits = limits
         self._watches: set[asyncio.Task[None]] = set()
 
     async def models(self) -> Sequence[ServedModel]:
@@ -55,7 +56,7 @@ class Desk:
         Raises ApiError: 400 for parameters, 404 for the model, 429 when too many wait, 503 when the server stops.
         """
         model = await self.model(body.model)
-        request = generation_request(body, model.generator_model, self._system, self._max_new_tokens)
+        request = generation_request(body, model.generator_model, self._system, self._limits)
         request_id, created = f"chatcmpl-{secrets.token_hex(12)}", time.time()
         record = partial(self._record, request_id, created, model, request)
         job = Job(request, record)

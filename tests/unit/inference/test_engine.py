@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from luthier.core.errors import GenerationError, ModelError, RequestError, TemplateError
+from luthier.core.errors import DeadlineError, GenerationError, ModelError, RequestError, TemplateError
 from luthier.core.generation import GenerationRequest, Grammar, complete
 from luthier.core.recipe import AdapterSection
 from luthier.inference import Engine, MemoryBudget
@@ -370,7 +370,7 @@ def test_a_request_without_usable_numbers_fails_alone_and_leaves_nothing_behind(
 def test_a_request_that_takes_too_long_fails_alone(engine):
     expected = complete(engine, [_request()])[0].text
     errors, texts = _failures(engine, [_request(max_new_tokens=1900, max_seconds=0.05), _request()])
-    assert isinstance(errors[0], GenerationError)
+    assert isinstance(errors[0], DeadlineError)
     assert str(errors[0]) == "no answer within 0.05 seconds"
     assert texts == [expected]
     _wait_until_idle(engine)

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from luthier.core.errors import GenerationError, RegistryError, RequestError, TemplateError
+from luthier.core.errors import DeadlineError, GenerationError, RegistryError, RequestError, TemplateError
 from luthier.core.generation import GenerationEvent, GenerationRequest, TokenLogprob
 from luthier.core.requests import FeedbackRecord, RequestRecord
 from luthier.serving import Limits, ServedModel, create_app
@@ -54,6 +54,8 @@ class FakeGenerator:
                 yield GenerationEvent(0, "", error=TemplateError("two user messages in a row"))
             case "too much":
                 yield GenerationEvent(0, "", error=RequestError("no room", allowed="5 tokens"))
+            case "dawdle":
+                yield GenerationEvent(0, "", error=DeadlineError("no answer within 300 seconds"))
             case "break down":
                 yield GenerationEvent(0, "half an ")
                 yield GenerationEvent(0, "", error=GenerationError("inner detail"))

@@ -12,6 +12,7 @@ from luthier.serving.chat_request import (
     conversation,
     generation_request,
 )
+from luthier.serving.limits import Limits
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -21,7 +22,7 @@ def parse(**fields):
 
 
 def asked(limit=64, system="", **fields):
-    return generation_request(parse(**fields), "adapter", system, limit)
+    return generation_request(parse(**fields), "adapter", system, Limits(limit, 7.5))
 
 
 def refused(**fields):
@@ -63,7 +64,7 @@ def test_logprobs_are_off_or_of_the_token_alone_or_of_the_likeliest_too():
 def test_defaults_are_greedy_and_up_to_the_limit():
     request = asked()
     assert (request.temperature, request.top_p, request.seed, request.stop) == (0.0, 1.0, None, ())
-    assert request.max_new_tokens == 64
+    assert (request.max_new_tokens, request.max_seconds) == (64, 7.5)
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])

@@ -183,6 +183,13 @@ def test_messages_that_the_template_refuses_are_the_clients_fault(client, sink, 
     assert sink.wait_for(1)[0].status == 400
 
 
+def test_an_answer_that_takes_too_long_is_a_504(client, sink):
+    response = ask(client, "dawdle")
+    assert response.status_code == 504
+    assert (error(response)["code"], error(response)["message"]) == ("timeout", "no answer within 300 seconds")
+    assert sink.wait_for(1)[0].status == 504
+
+
 def test_what_the_machine_cannot_give_is_a_400_that_says_why(client, sink):
     response = ask(client, "too much")
     assert response.status_code == 400
@@ -190,10 +197,10 @@ def test_what_the_machine_cannot_give_is_a_400_that_says_why(client, sink):
     assert sink.wait_for(1)[0].status == 400
 
 
-def test_the_server_goes_on_after_a_failure(client, generator):
+def test_the_server_goes_on_after_a_failure(client, generator, wait_until):
     assert ask(client, "fail").status_code == 500
     assert ask(client).status_code == 200
-    assert generator.closed == 2
+    wait_until(lambda: generator.closed == 2)
 
 
 @pytest.mark.parametrize("stream", [False, True])
