@@ -7,7 +7,7 @@ from pathlib import Path
 
 from luthier.core.artefacts import BaseModel, Run
 from luthier.core.errors import EvaluationError, RecipeError
-from luthier.core.generation import GenerationRequest, complete
+from luthier.core.generation import GenerationRequest
 from luthier.core.identity import content_id
 from luthier.evaluation import (
     Ask,
@@ -23,6 +23,7 @@ from luthier.evaluation import (
 from luthier.pipeline.base import open_base
 from luthier.pipeline.engine import RunsGenerator, conversation
 from luthier.pipeline.judge import open_judge
+from luthier.pipeline.measure import answer_all
 from luthier.pipeline.project import Project
 
 
@@ -94,8 +95,8 @@ def compare(project: Project, one: str, other: str, judge: Ask | None = None) ->
             )
             for question in questions
         ]
-        project.reporter.say(f"asking {model} {len(questions)} questions")
-        answers.append([completion.text for completion in complete(generator, requests)])
+        completions = answer_all(project, generator, requests, f"asking {model}")
+        answers.append([completion.text for completion in completions])
     pairs = pairs_of(questions, *answers)
     path = project.workspace.state / "votes" / f"{content_id('votes', [models, answers])}.jsonl"
     if judge is None and settings.judge is not None:

@@ -246,7 +246,7 @@ class _Examiner:
             GenerationRequest(model, prompt, max_new_tokens=most, temperature=temperature, seed=number)
             for number, prompt in enumerate(prompts)
         ]
-        return complete(_Told(self.generator, self.project, f"{what} {model}"), requests)
+        return answer_all(self.project, self.generator, requests, f"{what} {model}")
 
     def _variants(self, model: str, plainly: Sequence[AnswerScore]) -> list[VariantScore]:
         """The questions of these answers, asked in other ways."""
@@ -275,6 +275,13 @@ class _Examiner:
             complete(self.generator, [GenerationRequest(model, prompt, max_new_tokens=most)])
             seconds.append(time.monotonic() - begin)
         return seconds
+
+
+def answer_all(
+    project: Project, generator: Generator, requests: Sequence[GenerationRequest], what: str
+) -> list[Completion]:
+    """The answers, in the order of the requests; how many have ended is told as progress of `what`."""
+    return complete(_Told(generator, project, what), requests)
 
 
 @dataclass(frozen=True, slots=True)

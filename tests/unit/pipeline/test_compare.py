@@ -8,9 +8,10 @@ def models(project):
     return project.registry.latest("run").id, project.registry.latest("base").id
 
 
-def test_votes_are_kept_and_go_on_where_they_stopped(evaluated):
+def test_votes_are_kept_and_go_on_where_they_stopped(evaluated, reporter):
     one, other = models(evaluated)
     first = luthier.compare(evaluated, one, other)
+    assert [(done, total) for what, done, total, _ in reporter.steps if what == f"asking {other}"][-1] == (4, 4)
     assert len(first.pairs) + first.same == 4
     assert first.pairs, "the tiny models answer alike, so that nothing is shown"
     pair = next(first.open_pairs())
