@@ -202,7 +202,7 @@ def small_disk(tmp_path):
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("kilobytes", [60, 230, 320, 420, 700])
+@pytest.mark.parametrize("kilobytes", [110, 230, 320, 420, 700])
 def test_a_disk_that_fills_up(command, lay_out_shop, small_disk, kilobytes):
     """Wherever it happens: one sentence, and what is there can be used."""
     shop = small_disk(kilobytes)

@@ -37,6 +37,11 @@ class MaskedRow:
         return self.row.id
 
     @property
+    def input_ids(self) -> tuple[int, ...]:
+        """Before any is masked."""
+        return self.row.input_ids
+
+    @property
     def target_tokens(self) -> int:
         """A share of those that may be predicted, one at least; none where none may."""
         maskable = self.row.target_tokens

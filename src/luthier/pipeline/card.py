@@ -126,6 +126,7 @@ def _training(origins: _Origins) -> Iterable[str]:
         (f"{section}.{name}", _plain(value))
         for section in ("adapter", "training")
         for name, value in origins.recipe.get(section, {}).items()
+        if value is not None
     ]
     yield _table(("", ""), [*figures, *settings])
 
