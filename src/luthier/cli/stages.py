@@ -9,6 +9,7 @@ from luthier.cli.comparison import show_comparison
 from luthier.cli.console import print_json, print_table
 from luthier.cli.exit_codes import REFUSED
 from luthier.cli.options import AsJson, Overrides, Recipe, open_here
+from luthier.core.sizes import gigabytes
 
 if TYPE_CHECKING:
     from luthier.pipeline.train import Trained
@@ -66,7 +67,7 @@ def plan(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = Fa
         f"{value / 60:.1f}" for value in (figures.seconds.low, figures.seconds.expected, figures.seconds.high)
     )
     print(f"Time:   {expected} minutes expected ({low} to {high})")
-    print(f"Memory: {figures.memory.total / 1e9:.1f} GB")
+    print(f"Memory: {gigabytes(figures.memory.total)}")
     if figures.cost.expected:
         print(f"Cost:   {figures.cost.expected:.2f} ({figures.cost.low:.2f} to {figures.cost.high:.2f})")
     print(f"Data:   {figures.data.forecast}")

@@ -11,6 +11,7 @@ from luthier.cli.console import print_json, print_table, terminal_reporter
 from luthier.cli.exit_codes import REFUSED
 from luthier.cli.options import AsJson
 from luthier.cli.use import talk
+from luthier.core.sizes import gigabytes
 
 if TYPE_CHECKING:
     from luthier.pipeline.demo import Demo
@@ -84,7 +85,7 @@ def doctor(as_json: AsJson = False) -> None:
             [
                 (
                     f"{model.weights // 10**6:,}M weights",
-                    f"{model.memory_bytes / 1e9:.1f} GB",
+                    gigabytes(model.memory_bytes),
                     "yes" if model.fits else "no",
                     f"{model.tokens_per_second:,.0f}",
                 )

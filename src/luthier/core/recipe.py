@@ -333,7 +333,7 @@ class TrainingSection(Section):
     )
     gradient_checkpointing: bool | Literal["auto"] = Field(
         "auto",
-        description="compute activations once more instead of keeping them: a third slower, in far less memory; "
+        description="compute activations once more instead of keeping them: a forward pass more, in far less memory; "
         "auto where the longest row does not fit otherwise",
     )
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="of AdamW")

@@ -168,6 +168,11 @@ def refuse_unsafe_adapter(folder: Path) -> None:
         raise ModelError(f"no {WEIGHTS_NAME}; other formats can hold code and are refused", where=str(folder))
 
 
+def without_adapter(model: Any) -> Any:
+    """The base model under a PEFT adapter; a model without one is itself."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
     """Name -> parameter of all that trains."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}

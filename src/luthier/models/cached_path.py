@@ -181,8 +181,8 @@ class _JointLayer:
 def _joint_linear(modules: list[Any], names: Mapping[int, str], plan: AdapterPlan) -> StackedLinear:
     """One product for several linear layers over the same input.
 
-    Their weights become views of the joint one. In bfloat16 it is kept in the order that oneDNN multiplies fastest,
-    which saves a fifth to a third of the time; the layers' own weights are then empty, see `weight_of`.
+    Their weights become views of the joint one. In bfloat16 it is kept in the order that oneDNN multiplies fastest;
+    the layers' own weights are then empty, see `weight_of`.
     """
     weight = torch.cat([module.weight for module in modules])
     bias = None

@@ -10,6 +10,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from luthier.core.errors import ModelError
 from luthier.core.recipe import Dtype
+from luthier.models.adapter import without_adapter
 from luthier.models.loading import NewHead, load_config, load_with_head
 from luthier.models.padded import TOKENS_PER_BATCH, batches_by_length, padded, position_limit
 from luthier.models.sources import BaseFiles
@@ -23,7 +24,7 @@ class Classifier:
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        core: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+        core: Any = without_adapter(model)
         self.labels = tuple(core.config.id2label[number] for number in range(core.config.num_labels))
         self.max_tokens = position_limit(core)
         self._padding = int(core.config.pad_token_id or 0)

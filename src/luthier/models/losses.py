@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from luthier.core.rows import RowLoss, TokenRow
 from luthier.kernels.loss import target_hits, target_losses
+from luthier.models.adapter import without_adapter
 from luthier.models.batch import FlatBatch
 from luthier.models.fast_path import FAST_ATTENTION, enable_fast_path, keeps_rows_apart
 from luthier.models.loading import plain_attention
@@ -28,7 +29,7 @@ class RowsLoss:
 
     def __init__(self, model: Any, fast: bool = True) -> None:
         self._model = model
-        self._causal: PreTrainedModel = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._causal: PreTrainedModel = without_adapter(model)
         self._one_row_at_a_time = False
         self._one_row_at_a_time = not keeps_rows_apart(self._causal, self.plain_sum)
         reason = enable_fast_path(model, self._causal, self.plain_sum, self._fast_sum) if fast else "not asked for"

@@ -15,6 +15,7 @@ from transformers import AutoModelForMaskedLM
 
 from luthier.core.recipe import Dtype
 from luthier.core.rows import RowLoss, TokenRow
+from luthier.models.adapter import without_adapter
 from luthier.models.loading import NewHead, load_with_head
 from luthier.models.padded import TOKENS_PER_BATCH, batches_by_length, padded, position_limit
 from luthier.models.sources import BaseFiles
@@ -73,7 +74,7 @@ class MaskedLoss:
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model = model
-        self._core: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._core: Any = without_adapter(model)
         self.max_tokens = position_limit(self._core)
         self._mask, self._padding = int(tokenizer.mask_token_id), int(tokenizer.pad_token_id or 0)
         special = set(tokenizer.all_special_ids)

@@ -6,7 +6,7 @@ from typing import Any
 
 from luthier.core.artefacts import HealthReport
 from luthier.core.identity import content_id
-from luthier.models.adapter import trainable
+from luthier.models.adapter import trainable, without_adapter
 from luthier.models.padded import position_limit
 from luthier.models.template import ChatTemplate
 from luthier.pipeline.base import Base, open_base
@@ -50,7 +50,7 @@ def check(project: Project) -> Checked:
 
 def _rows_and_weights(project: Project, base: Base, lesson: Lesson[Any]) -> list[Finding]:
     """What can be told before anything is computed."""
-    core = lesson.model.get_base_model() if hasattr(lesson.model, "get_base_model") else lesson.model
+    core = without_adapter(lesson.model)
     vocabulary = core.get_input_embeddings().num_embeddings
     findings = check_rows(lesson.rows, vocabulary, position_limit(core), base.tokenizer.bos_token_id)
     if isinstance(base.reader, ChatTemplate):

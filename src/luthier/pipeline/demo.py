@@ -12,6 +12,7 @@ import httpx
 
 from luthier.core.errors import LuthierError, RecipeError
 from luthier.core.progress import Reporter
+from luthier.core.sizes import gigabytes
 from luthier.core.workspace import RECIPE_NAME
 from luthier.evaluation import AnswerScore, Assessment
 from luthier.pipeline.check import check
@@ -137,7 +138,7 @@ def _learn(project: Project) -> Trained:
     figures = plan(project).figures
     say(
         f"  about {figures.seconds.expected / 60:.1f} minutes ({figures.seconds.low / 60:.1f} to "
-        f"{figures.seconds.high / 60:.1f}), {figures.memory.total / 1e9:.1f} GB of memory. {figures.data.forecast}"
+        f"{figures.seconds.high / 60:.1f}), {gigabytes(figures.memory.total)} of memory. {figures.data.forecast}"
     )
     say("4 of 6: training")
     trained = train(project)

@@ -14,6 +14,7 @@ import torch
 from packaging.requirements import Requirement
 
 from luthier.core.errors import WorkspaceError
+from luthier.core.sizes import GIGABYTE, gigabytes
 from luthier.kernels.allocator import free_memory
 from luthier.kernels.ceiling import matmul_flops, weight_bytes_per_second
 from luthier.models.cache import default_cache_root
@@ -22,7 +23,6 @@ from luthier.registry import capture
 from luthier.store.lock import workspace_lock
 
 Verdict = Literal["pass", "warn", "fail"]
-GIGABYTE = 10**9
 LEAST_MEMORY, ENOUGH_MEMORY = 2 * GIGABYTE, 4 * GIGABYTE
 """A model of 135 million weights is trained in the former; the demo runs in the latter."""
 LEAST_DISK, ENOUGH_DISK = 1 * GIGABYTE, 5 * GIGABYTE
@@ -162,7 +162,7 @@ def _load() -> Symptom:
 
 
 def _memory(free: int) -> Symptom:
-    found = f"{free / GIGABYTE:.1f} GB free"
+    found = f"{gigabytes(free)} free"
     if free >= ENOUGH_MEMORY:
         return Symptom("memory", "pass", found)
     verdict: Verdict = "warn" if free >= LEAST_MEMORY else "fail"
@@ -183,7 +183,7 @@ def _gpu() -> Symptom:
 def _disk(name: str, place: Path) -> Symptom:
     existing = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    check, found = f"disk, {name}", f"{free / GIGABYTE:.1f} GB free in {existing}"
+    check, found = f"disk, {name}", f"{gigabytes(free)} free in {existing}"
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass

@@ -11,6 +11,7 @@ from luthier.core.artefacts import Artefact
 from luthier.core.generation import GenerationEvent, GenerationRequest, events_of
 from luthier.core.rows import Message
 from luthier.inference import Engine
+from luthier.models.adapter import without_adapter
 from luthier.models.methods import ADAPTER, load_trained, shares_base
 from luthier.pipeline.base import TASKS_OF_PLAIN_TEXT, Base
 from luthier.pipeline.project import Project
@@ -56,8 +57,7 @@ class RunsGenerator:
         return self._own[model]
 
     def _engine(self, model: Any, name: str) -> Engine:
-        causal = model.get_base_model() if hasattr(model, "get_base_model") else model
-        engine = Engine(causal, self._base.tokenizer, self._template, name)
+        engine = Engine(without_adapter(model), self._base.tokenizer, self._template, name)
         if engine.fast_path != "on":
             self._project.reporter.say(f"{name} answers one request at a time; the fast path is {engine.fast_path}")
         return engine

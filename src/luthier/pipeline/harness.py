@@ -7,6 +7,7 @@ import torch
 
 from luthier.core.errors import EvaluationError
 from luthier.core.rows import TokenRow
+from luthier.models.adapter import without_adapter
 from luthier.models.loading import plain_attention
 from luthier.models.losses import RowsLoss
 from luthier.models.methods import load_trained
@@ -127,7 +128,7 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]
 
     @torch.inference_mode()
     def _generate(self, context: str, most: int, stops: Sequence[str]) -> str:
-        causal = self._weights.get_base_model() if hasattr(self._weights, "get_base_model") else self._weights
+        causal = without_adapter(self._weights)
         causal.set_attn_implementation(plain_attention(causal))
         ids = torch.tensor([self.tok_encode(context)[-max(1, self.max_length - most) :]])
         written = self._weights.generate(

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from luthier.core.errors import RecipeError, TrainingError
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id, file_digest
 from luthier.core.progress import Silent
+from luthier.core.sizes import gigabytes
 from luthier.kernels.allocator import free_memory
 from luthier.models.adapter import learning_rate_ratios, trainable
 from luthier.models.methods import refuse_lossy, save_trained
-from luthier.models.recompute import layers_of, recompute_layers
+from luthier.models.recompute import layers_of, recompute_layers, recomputed_bytes
 from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
 from luthier.pipeline.prepare import register_source
@@ -36,6 +38,7 @@ from luthier.training import (
     StartPenalty,
     Training,
     TrainingState,
+    Way,
     fingerprints,
     fit,
     fit_memory,
@@ -184,16 +187,12 @@ def _that_fits(
     setting, layers = project.recipe.training.gradient_checkpointing, layers_of(lesson.model)
     if setting is True and not layers:
         raise TrainingError("the model cannot recompute its layers", where="training.gradient_checkpointing")
-    width: int = lesson.model.config.get_text_config().hidden_size * lesson.model.dtype.itemsize
-
-    def kept(bytes_kept: int, _: int) -> int:
-        return bytes_kept
-
-    def recomputed(bytes_kept: int, tokens: int) -> int:
-        """The inputs of all layers, and all that one layer keeps."""
-        return len(layers) * tokens * width + bytes_kept // len(layers)
-
-    ways = [*([kept] if setting is not True else []), *([recomputed] if layers and setting is not False else [])]
+    recomputed = partial(recomputed_bytes, lesson.model)
+    ways: list[Way] = []
+    if setting is not True:
+        ways.append(lambda kept, _: kept)
+    if layers and setting is not False:
+        ways.append(recomputed)
     tokens, way = fit_memory(
         schedule,
         lambda example: kept_bytes(lesson.objective, example, lesson.model),
@@ -264,7 +263,7 @@ def _tell(project: Project, schedule: Schedule[Any], state: TrainingState) -> No
     left = (schedule.tokens - state.tokens) / state.tokens_per_second
     loss = state.train_curve[-1]["loss"] if state.train_curve else float("nan")
     detail = (
-        f"loss {loss:.3f}, {state.tokens_per_second:,.0f} tokens/s, {_memory() / 1e9:.1f} GB, {left / 60:.1f} min left"
+        f"loss {loss:.3f}, {state.tokens_per_second:,.0f} tokens/s, {gigabytes(_memory())}, {left / 60:.1f} min left"
     )
     if state.rollbacks:
         detail += f", went back to earlier weights {state.rollbacks} times"

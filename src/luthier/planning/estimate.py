@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from luthier.core.recipe import Dtype
+from luthier.core.sizes import gigabytes
 from luthier.planning.duration import Range, Schedule, training_cost, training_seconds
 from luthier.planning.memory import MemoryEstimate, ModelShape, estimate_memory
 from luthier.planning.sufficiency import DataNeed
@@ -73,7 +74,7 @@ def estimate(
 
 
 def _memory_advice(memory: MemoryEstimate, setup: TrainingSetup, machine: Machine) -> list[str]:
-    need = f"Training needs about {_gigabytes(memory.total)} of memory; {_gigabytes(machine.memory_bytes)} are free"
+    need = f"Training needs about {gigabytes(memory.total)} of memory; {gigabytes(machine.memory_bytes)} are free"
     if memory.total <= machine.memory_bytes:
         return [f"{need}: it fits."]
     growing = memory.activations + memory.logits
@@ -87,7 +88,7 @@ def _memory_advice(memory: MemoryEstimate, setup: TrainingSetup, machine: Machin
         )
     if setup.dtype == "float32":
         advice.append(
-            f"With model.dtype bfloat16 the weights take {_gigabytes(memory.weights // 2)} less: on a processor that "
+            f"With model.dtype bfloat16 the weights take {gigabytes(memory.weights // 2)} less: on a processor that "
             "multiplies it."
         )
     if not tokens:
@@ -115,7 +116,3 @@ def _time_advice(seconds: Range, schedule: Schedule) -> list[str]:
             f"Validation takes {share:.0%} of the time: raise training.eval_steps from {schedule.eval_steps}."
         )
     return advice
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from luthier.core.errors import TrainingError
+from luthier.core.sizes import gigabytes
 from luthier.training.objective import E, Objective
 from luthier.training.schedule import Schedule
 
@@ -59,11 +60,7 @@ def fit_memory(
     fewer = "a method that trains fewer weights, a smaller base model or more memory"
     raise TrainingError(
         f"the longest row, {len(longest)} tokens, does not fit: training takes about "
-        f"{_gigabytes(MASTER_BYTES * trained + needed)}, and {_gigabytes(free)} are free",
+        f"{gigabytes(MASTER_BYTES * trained + needed)}, and {gigabytes(free)} are free",
         where="data.max_length",
         allowed=f"about {tokens} tokens, or {fewer}" if tokens > 0 else fewer,
     )
-
-
-def _gigabytes(size: float) -> str:
-    return f"{size / 1e9:.1f} GB"

@@ -21,6 +21,7 @@ from luthier.models.adapter import (
     lora_layers,
     save_adapter,
     trainable,
+    without_adapter,
 )
 
 MakeModel = Callable[[str], Any]
@@ -70,6 +71,11 @@ def test_fresh_adapter_changes_nothing_and_alone_trains(tiny_model: Any) -> None
     assert len(trainable(model)) == 2 * 2 * 7
     assert all(".lora_A." in name or ".lora_B." in name for name in trainable(model))
     assert sizes(model) == sum(4 * sum(pair) for pair in shapes(model))
+
+
+def test_under_an_adapter_lies_the_model_itself(tiny_model: Any) -> None:
+    assert without_adapter(tiny_model) is tiny_model
+    assert without_adapter(attach_adapter(tiny_model, LORA, 0)) is tiny_model
 
 
 def test_adapter_weights_are_fp32_on_a_bfloat16_model(tiny_model: Any) -> None:

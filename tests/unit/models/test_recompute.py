@@ -12,7 +12,7 @@ from luthier.models.adapter import trainable
 from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss
 from luthier.models.methods import prepare
-from luthier.models.recompute import layers_of, recompute_layers
+from luthier.models.recompute import layers_of, recompute_layers, recomputed_bytes
 
 
 @pytest.mark.parametrize("fast", [True, False])
@@ -43,3 +43,14 @@ def test_losses_and_gradients_stay_the_same(
 
 def test_a_model_without_such_layers_has_none() -> None:
     assert layers_of(torch.nn.Linear(2, 2)) == []
+
+
+@pytest.mark.parametrize(("dtype", "width"), [(torch.float32, 4), (torch.bfloat16, 2)])
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_what_is_left_are_the_inputs_of_all_layers_and_what_one_keeps(
+    method: Any, dtype: torch.dtype, width: int, make_model: Callable[[str], Any]
+) -> None:
+    model = prepare(make_model("Llama").to(dtype), AdapterSection(method=method), 0)
+    inputs = 2 * 10 * model.config.hidden_size * width
+
+    assert recomputed_bytes(model, 5000, 10) == inputs + 2500
