@@ -145,7 +145,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "advice": "sentences",
         "data": "`enough`, `forecast`",
         "plan": "id",
-        "memory": "bytes by what holds them",
+        "memory": "bytes by what holds them: `weights`, `gradients`, `optimiser`, `activations`, `logits`, `runtime`",
         "probe_seconds": "wall time of the estimate",
     },
     "train": TRAINED,

@@ -3,13 +3,14 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from luthier.core.artefacts import Plan
 from luthier.core.identity import content_id
+from luthier.core.recipe import Dtype, Recipe
 from luthier.kernels.allocator import free_memory
 from luthier.models.adapter import trainable
 from luthier.pipeline.base import open_base
@@ -17,13 +18,16 @@ from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
 from luthier.pipeline.prepare import data_need
 from luthier.pipeline.project import Project
 from luthier.planning import (
+    ForwardPass,
     Machine,
     ModelShape,
     PlanFigures,
     Schedule,
-    TrainingSetup,
+    Setup,
+    Way,
     estimate,
     measured_speed,
+    trained_by,
 )
 from luthier.training import Schedule as StepSchedule
 from luthier.training.objective import E, Example
@@ -51,19 +55,10 @@ def plan(project: Project) -> Planned:
         base = open_base(project)
         dataset = training_dataset(project, base)
         lesson = open_lesson(project, base, dataset)
-        rows, model = lesson.rows, lesson.model
-        trained = sum(parameter.numel() for parameter in trainable(model).values())
-        shape = _shape(model, trained, lesson.choices)
+        rows = lesson.rows
         steps = lesson.schedule(recipe.training, recipe.data.max_length)
-        largest = max((batch for step in steps.steps for batch in step), key=_tokens)
-        setup = TrainingSetup(
-            dtype=base.dtype,
-            r=recipe.adapter.r if recipe.adapter.method == "lora" else 0,
-            trained_parameters=trained,
-            tokens_per_forward=_tokens(largest),
-            logit_tokens=sum(map(_targets, largest)),
-            data=data_need(recipe.task, len(rows), sum(map(_targets, rows)), recipe.training.num_train_epochs),
-        )
+        setup = _setup(lesson, recipe, base.dtype, max((batch for step in steps.steps for batch in step), key=_tokens))
+        data = data_need(recipe.task, len(rows), sum(map(_targets, rows)), recipe.training.num_train_epochs)
         schedule = Schedule(
             tokens_per_epoch=_tokens(rows),
             num_train_epochs=recipe.training.num_train_epochs,
@@ -72,7 +67,7 @@ def plan(project: Project) -> Planned:
             eval_steps=recipe.training.eval_steps,
         )
         speed = measured_speed(_probe(project, lesson, steps))
-        figures = estimate(shape, setup, schedule, speed, Machine(available, recipe.planning.price_per_hour))
+        figures = estimate(setup, schedule, speed, Machine(available, recipe.planning.price_per_hour), data)
         content = {**figures.to_json(), "tokens_per_second": speed.to_json()}
         identity = content_id("plan", [dataset.id, base.artefact.id, content])
         project.registry.add(Plan(id=identity, parents=(dataset.id, base.artefact.id), summary=content))
@@ -94,19 +89,22 @@ def _probe(project: Project, lesson: Lesson[E], steps: StepSchedule[E]) -> list[
     return speeds[1:]
 
 
-def _shape(model: Any, trained: int, choices: int) -> ModelShape:
-    """Sizes of the base model, of which `trained` weights were added if it has an adapter."""
-    config = model.config.get_text_config()
-    weights = sum(parameter.numel() for parameter in model.parameters())
-    heads = config.num_attention_heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // heads
-    return ModelShape(
-        parameters=weights - trained if hasattr(model, "peft_config") else weights,
-        layers=config.num_hidden_layers,
-        hidden_size=config.hidden_size,
-        intermediate_size=getattr(config, "intermediate_size", None) or 4 * config.hidden_size,
-        key_value_size=(getattr(config, "num_key_value_heads", None) or heads) * head_dim,
-        vocab_size=choices,
+def _setup(lesson: Lesson[Any], recipe: Recipe, dtype: Dtype, largest: Sequence[Example]) -> Setup:
+    """What is trained, with the largest forward pass; sizes are those of the base model's configuration."""
+    shape = ModelShape.of(lesson.model.config.to_dict())
+    counted = sum(parameter.numel() for parameter in trainable(lesson.model).values())
+    trained = replace(trained_by(shape, recipe.adapter), parameters=counted)
+    tokens = _tokens(largest)
+    row_tokens = sum(len(row) ** 2 for row in largest) // tokens
+    # Of labels there are so few that their logits do not count.
+    targets = sum(map(_targets, largest)) if recipe.task != "classification" else 0
+    again = recipe.training.gradient_checkpointing is True
+    return Setup(
+        shape,
+        trained,
+        Way(dtype, recipe.model.quantization == "int8", again),
+        ForwardPass(tokens, targets, row_tokens),
+        recipe.adapter.r if recipe.adapter.method == "lora" else 0,
     )
 
 

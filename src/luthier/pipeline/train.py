@@ -29,6 +29,7 @@ from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
 from luthier.pipeline.prepare import register_source
 from luthier.pipeline.project import Project
 from luthier.pipeline.replay import REPLAY, replay_files
+from luthier.planning import Kept, tokens_that_fit
 from luthier.registry import capture
 from luthier.training import (
     Checkpoint,
@@ -38,10 +39,8 @@ from luthier.training import (
     StartPenalty,
     Training,
     TrainingState,
-    Way,
     fingerprints,
     fit,
-    fit_memory,
     kept_bytes,
     trackers,
 )
@@ -188,19 +187,21 @@ def _that_fits(
     if setting is True and not layers:
         raise TrainingError("the model cannot recompute its layers", where="training.gradient_checkpointing")
     recomputed = partial(recomputed_bytes, lesson.model)
-    ways: list[Way] = []
+    ways: list[Kept] = []
     if setting is not True:
         ways.append(lambda kept, _: kept)
     if layers and setting is not False:
         ways.append(recomputed)
-    tokens, way = fit_memory(
-        schedule,
-        lambda example: kept_bytes(lesson.objective, example, lesson.model),
-        sum(parameter.numel() for parameter in weights.parameters.values()),
+    by_length = {len(example): example for step in schedule.steps for batch in step for example in batch}
+    tokens, place = tokens_that_fit(
+        min(by_length),
+        max(by_length),
+        lambda length: kept_bytes(lesson.objective, by_length[length], lesson.model),
         ways,
+        sum(parameter.numel() for parameter in weights.parameters.values()),
         free_memory(),
     )
-    tokens, recomputes = ranks.agree((tokens, way is recomputed))
+    tokens, recomputes = ranks.agree((tokens, ways[place] is recomputed))
     if recomputes:
         recompute_layers(lesson.model)
         project.reporter.say("layers are computed once more in the backward pass: slower, in less memory")

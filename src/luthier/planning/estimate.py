@@ -1,12 +1,14 @@
 """The figures of a plan: memory, time, cost, data, and what to change."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from luthier.core.recipe import Dtype
+from luthier.core.recipe import AdapterSection
 from luthier.core.sizes import gigabytes
 from luthier.planning.duration import Range, Schedule, training_cost, training_seconds
-from luthier.planning.memory import MemoryEstimate, ModelShape, estimate_memory
+from luthier.planning.memory import ForwardPass, MemoryEstimate, Way, estimate_memory
+from luthier.planning.shape import ModelShape
 from luthier.planning.sufficiency import DataNeed
+from luthier.planning.trained import Trained, trained_by
 
 LONG_SECONDS = 3600
 """Expected time from which a shorter way is named."""
@@ -16,16 +18,18 @@ LARGE_VALIDATION_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSetup:
-    """What is trained: `tokens_per_forward` and `logit_tokens` as in `estimate_memory`; `data` is whether the training
-    rows suffice."""
+class Setup:
+    """What is trained and how: `forward` is the largest forward pass, `r` the rank where an adapter has one."""
 
-    dtype: Dtype
-    r: int
-    trained_parameters: int
-    tokens_per_forward: int
-    logit_tokens: int
-    data: DataNeed
+    shape: ModelShape
+    trained: Trained
+    way: Way
+    forward: ForwardPass
+    r: int = 0
+
+    @property
+    def memory(self) -> MemoryEstimate:
+        return estimate_memory(self.shape, self.trained, self.way, self.forward, self.r)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,43 +61,80 @@ class PlanFigures:
 
 
 def estimate(
-    shape: ModelShape, setup: TrainingSetup, schedule: Schedule, tokens_per_second: Range, machine: Machine
+    setup: Setup, schedule: Schedule, tokens_per_second: Range, machine: Machine, data: DataNeed
 ) -> PlanFigures:
     """Everything that a plan says, from sizes and a speed that a short probe of the training loop measured."""
-    memory = estimate_memory(
-        shape, setup.dtype, setup.r, setup.trained_parameters, setup.tokens_per_forward, setup.logit_tokens
-    )
     seconds = training_seconds(schedule, tokens_per_second)
     return PlanFigures(
-        memory=memory,
+        memory=setup.memory,
         seconds=seconds,
         cost=training_cost(seconds, machine.price_per_hour),
-        data=setup.data,
-        advice=(*_memory_advice(memory, setup, machine), *_time_advice(seconds, schedule)),
+        data=data,
+        advice=(*memory_advice(setup, machine.memory_bytes), *_time_advice(seconds, schedule)),
     )
 
 
-def _memory_advice(memory: MemoryEstimate, setup: TrainingSetup, machine: Machine) -> list[str]:
-    need = f"Training needs about {gigabytes(memory.total)} of memory; {gigabytes(machine.memory_bytes)} are free"
-    if memory.total <= machine.memory_bytes:
+def memory_advice(setup: Setup, free: int, factor: float = 1.0) -> list[str]:
+    """Whether training fits into so many free bytes, and the choices that would make it fit, the cheapest first.
+
+    `factor` is what a probe found of that which grows with the batch, relative to the calculation.
+    """
+    memory = setup.memory.corrected(factor)
+    need = f"Training needs about {gigabytes(memory.total)} of memory; {gigabytes(free)} are free"
+    if memory.total <= free:
         return [f"{need}: it fits."]
-    growing = memory.activations + memory.logits
-    room = machine.memory_bytes - (memory.total - growing)
-    tokens = max(0, setup.tokens_per_forward * room // growing) if growing else 0
-    advice = [f"{need}: it does not fit."]
-    if tokens:
-        advice.append(
-            f"It fits with at most {tokens:,} tokens in a forward pass instead of {setup.tokens_per_forward:,}: "
-            "lower training.per_device_train_batch_size (and raise gradient_accumulation_steps) or data.max_length."
+    alone = [text for text, changed in _lighter(setup, free, factor) if _fits(changed, free, factor)]
+    return [f"{need}: it does not fit.", *(alone or [_all_together(setup, free, factor)])]
+
+
+def _fits(setup: Setup, free: int, factor: float) -> bool:
+    return setup.memory.corrected(factor).total <= free
+
+
+def _lighter(setup: Setup, free: int, factor: float) -> list[tuple[str, Setup]]:
+    """Ways to need less, each alone."""
+    way, forward = setup.way, setup.forward
+    choices: list[tuple[str, Setup]] = []
+    if (tokens := _fitting_tokens(setup, free, factor)) >= forward.row_tokens:
+        less = (
+            f"It fits with at most {tokens:,} tokens in a forward pass instead of {forward.tokens:,}: lower "
+            "training.per_device_train_batch_size (and raise gradient_accumulation_steps), or data.max_length."
         )
-    if setup.dtype == "float32":
-        advice.append(
-            f"With model.dtype bfloat16 the weights take {gigabytes(memory.weights // 2)} less: on a processor that "
-            "multiplies it."
+        choices.append((less, replace(setup, forward=forward.scaled(tokens))))
+    if not way.recompute:
+        again = replace(setup, way=replace(way, recompute=True))
+        choices.append(("It fits with training.gradient_checkpointing: true, a third slower.", again))
+    if way.dtype == "float32":
+        narrow = replace(setup, way=replace(way, dtype="bfloat16"))
+        choices.append(("It fits with model.dtype: bfloat16, on a processor that multiplies it.", narrow))
+    if not way.int8 and setup.trained.beside:
+        choices.append(("It fits with model.quantization: int8, slower.", replace(setup, way=replace(way, int8=True))))
+    if not setup.trained.beside:
+        adapter = trained_by(setup.shape, AdapterSection())
+        choices.append(("It fits with adapter.method: lora.", replace(setup, trained=adapter, r=AdapterSection().r)))
+    return choices
+
+
+def _all_together(setup: Setup, free: int, factor: float) -> str:
+    """What it takes where no choice alone is enough."""
+    adapter = setup.trained if setup.trained.beside else trained_by(setup.shape, AdapterSection())
+    least = replace(setup, way=Way("bfloat16", int8=True, recompute=True), trained=adapter)
+    if (tokens := _fitting_tokens(least, free, factor)) >= setup.forward.row_tokens:
+        return (
+            "It fits with all of these together: adapter.method lora, model.dtype bfloat16, model.quantization int8, "
+            f"training.gradient_checkpointing true, and at most {tokens:,} tokens in a forward pass."
         )
-    if not tokens:
-        advice.append("No batch is small enough: take a smaller base model or a machine with more memory.")
-    return advice
+    return "No choice here makes it fit: take a smaller base model or a machine with more memory."
+
+
+def _fitting_tokens(setup: Setup, free: int, factor: float) -> int:
+    """Tokens of a forward pass that fit, at most as many as it has now."""
+    low, high = 0, setup.forward.tokens
+    while low < high:
+        middle = (low + high + 1) // 2
+        changed = replace(setup, forward=setup.forward.scaled(middle))
+        low, high = (middle, high) if changed.memory.corrected(factor).total <= free else (low, middle - 1)
+    return low
 
 
 def _time_advice(seconds: Range, schedule: Schedule) -> list[str]:

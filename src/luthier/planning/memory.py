@@ -1,42 +1,60 @@
-"""How much memory a LoRA training holds at its peak.
+"""How much memory a training holds at its peak, part by part, and what fits: the one place for that arithmetic.
 
-Coefficients are of Llama-like layers in transformers 5 with PEFT adapters in float32 on all linear modules, counted
-with `torch.autograd.graph.saved_tensors_hooks` over five shapes (the fit is exact). They hold for the plain path:
-no activation checkpointing, attention without a stored score matrix.
+Bytes that a token leaves for the backward pass are those that `torch.autograd.graph.saved_tensors_hooks` counts on the
+fast path of Llama-like layers (exact there). What a probe has counted on the model itself goes before.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+from luthier.core.errors import TrainingError
 from luthier.core.recipe import Dtype
+from luthier.core.sizes import gigabytes
+from luthier.planning.shape import ModelShape
+from luthier.planning.trained import Trained
 
 BYTES: dict[Dtype, int] = {"bfloat16": 2, "float32": 4}
 
-TRAINABLE_BYTES = 16
-"""Bytes per trained parameter: weight, gradient and both moments of Adam, in float32."""
+GRADIENT_BYTES, MOMENT_BYTES, MASTER_BYTES = 4, 8, 4
+"""Of each weight that trains: its gradient and both moments of Adam, in float32; and a float32 copy of itself where the
+model computes in a narrower type."""
 
-LOGIT_BYTES = 16
-"""Bytes per logit: the logits and their gradient in the model's dtype, a float32 copy, its log-softmax and gradient."""
+LOGIT_CHUNK = 512
+"""Targets whose logits exist at once on the fast path."""
+
+LOGIT_BYTES = 12
+"""Bytes per logit: as the model computes it, shifted in float32, its exponential and the gradient."""
+
+LONGEST_SCORED_ROW = 512
+"""Rows up to this length keep the scores of attention on the fast path; longer ones do not."""
 
 RUNTIME_BYTES = 500_000_000
 """Interpreter, torch, transformers and PEFT, measured on Linux as what remains at zero tokens."""
 
-FRAGMENTATION = 1.15
-"""Peak over sum of what is kept per token: temporaries and pages the allocator cannot reuse. Measured on a
-135M Llama in bfloat16 on two CPU cores: 1.37 GB at 256 tokens and 3.02 GB at 1,024; the formula is within 3 %."""
-
-_LINEARS_PER_LAYER = 7
+SLACK = 1.5
+"""What the process takes over what is kept for the backward pass: temporaries, pages that no block fits."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelShape:
-    """Sizes of a decoder: `key_value_size` is key-value heads times head size; `parameters` counts all weights once."""
+class ForwardPass:
+    """The largest one: its tokens, how many of them are targets, and the mean over its tokens of their row's length."""
 
-    parameters: int
-    layers: int
-    hidden_size: int
-    intermediate_size: int
-    key_value_size: int
-    vocab_size: int
+    tokens: int
+    targets: int
+    row_tokens: int
+
+    def scaled(self, tokens: int) -> "ForwardPass":
+        """One of so many tokens, of rows like these."""
+        return ForwardPass(tokens, max(1, self.targets * tokens // max(1, self.tokens)), min(self.row_tokens, tokens))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How the model is held and run: its precision, whether matrices are bytes, whether layers are computed again."""
+
+    dtype: Dtype
+    int8: bool = False
+    recompute: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,47 +62,109 @@ class MemoryEstimate:
     """Bytes at the peak, by what holds them. Activations and logits grow with the tokens of a forward pass."""
 
     weights: int
-    trained: int
+    gradients: int
+    optimiser: int
     activations: int
     logits: int
     runtime: int = RUNTIME_BYTES
 
     @property
     def total(self) -> int:
-        return self.weights + self.trained + self.activations + self.logits + self.runtime
+        return self.fixed + self.growing
+
+    @property
+    def fixed(self) -> int:
+        """What is held whatever the batch is."""
+        return self.weights + self.gradients + self.optimiser + self.runtime
+
+    @property
+    def growing(self) -> int:
+        return self.activations + self.logits
+
+    def corrected(self, factor: float) -> "MemoryEstimate":
+        """What grows with the batch, times what a probe found it to be."""
+        return replace(self, activations=int(self.activations * factor), logits=int(self.logits * factor))
 
     def to_json(self) -> dict[str, int]:
         return {
             "weights": self.weights,
-            "trained": self.trained,
+            "gradients": self.gradients,
+            "optimiser": self.optimiser,
             "activations": self.activations,
             "logits": self.logits,
             "runtime": self.runtime,
         }
 
 
-def activation_bytes_per_token(shape: ModelShape, dtype: Dtype, r: int) -> int:
-    """Bytes that one token leaves for the backward pass, over all layers, without fragmentation.
+def kept_per_token(shape: ModelShape, trained: Trained, dtype: Dtype, row_tokens: int, r: int = 0) -> int:
+    """Bytes that one token leaves for the backward pass in one layer that the gradient flows through.
 
-    With hidden size h, key-value size k and intermediate size i, a layer keeps 36 h + 4 k + 10 i in bfloat16 (adapters
-    read a float32 copy of their input) and 24 h + 8 k + 16 i in float32; each of its 7 linears 4 r more, the norms 8.
+    With hidden size h, query size q, key-value size k and intermediate size i a Llama-like layer keeps 4 h + 3 q + 2 k
+    + 4 i numbers, the scale of two norms in float32, and for each head its scores with a short row; each adapted matrix
+    r more. Layers of other kinds, which transformers computes: 9 h + 3 i with norms in float32, and a float32 copy of
+    what goes into each adapted matrix.
     """
-    h, k, i = shape.hidden_size, shape.key_value_size, shape.intermediate_size
-    base = 36 * h + 4 * k + 10 * i if dtype == "bfloat16" else 24 * h + 8 * k + 16 * i
-    return shape.layers * (base + 4 * _LINEARS_PER_LAYER * r + 8)
+    size, h, i = BYTES[dtype], shape.hidden_size, shape.intermediate_size
+    scores = shape.heads * row_tokens if row_tokens <= LONGEST_SCORED_ROW else 0
+    if shape.fused:
+        numbers = 4 * h + 3 * shape.query_size + 2 * shape.key_value_size + 4 * i + scores
+        return size * (numbers + len(shape.linears) * r) + 8
+    copies = sum(4 * linear.inputs for linear in shape.linears) if trained.beside and dtype == "bfloat16" else 0
+    return size * (9 * h + 3 * i + len(shape.linears) * r) + 16 + copies
 
 
-def estimate_memory(
-    shape: ModelShape, dtype: Dtype, r: int, trained_parameters: int, tokens: int, logit_tokens: int
-) -> MemoryEstimate:
-    """Peak memory in bytes.
-
-    `tokens` is how many one forward pass holds, padding included, `logit_tokens` at how many positions
-    logits exist at once (all of them on the plain path, a chunk where the head is computed in chunks).
-    """
+def estimate_memory(shape: ModelShape, trained: Trained, way: Way, forward: ForwardPass, r: int = 0) -> MemoryEstimate:
+    """Peak memory in bytes, by calculation; `r` is the rank where an adapter has one."""
+    size = BYTES[way.dtype]
+    per_token = kept_per_token(shape, trained, way.dtype, forward.row_tokens, r)
+    kept = forward.tokens * per_token * trained.layers
+    if way.recompute and trained.layers:
+        kept = trained.layers * forward.tokens * shape.hidden_size * size + kept // trained.layers
+    # Hidden states and what the last norm keeps, and with them the gradient at the targets.
+    kept += (2 * forward.tokens + forward.targets) * shape.hidden_size * size
+    narrow = size < 4
+    if trained.beside and narrow:
+        kept += trained.parameters * size
+    matrices = sum(linear.parameters for linear in shape.linears if linear.copies == 1) * shape.layers
+    weights = shape.parameters * size - (matrices * (size - 1) if way.int8 else 0)
+    master = MASTER_BYTES if narrow and not trained.beside else 0
+    chunk = min(forward.targets, LOGIT_CHUNK) if shape.fused else forward.targets
     return MemoryEstimate(
-        weights=shape.parameters * BYTES[dtype],
-        trained=trained_parameters * TRAINABLE_BYTES,
-        activations=int(FRAGMENTATION * tokens * activation_bytes_per_token(shape, dtype, r)),
-        logits=int(FRAGMENTATION * logit_tokens * shape.vocab_size * LOGIT_BYTES),
+        weights=weights + (trained.parameters * 4 if trained.beside else 0),
+        gradients=trained.parameters * GRADIENT_BYTES,
+        optimiser=trained.parameters * (MOMENT_BYTES + master),
+        activations=int(SLACK * kept),
+        logits=chunk * shape.vocab_size * LOGIT_BYTES,
+    )
+
+
+Kept = Callable[[int, int], int]
+"""Of a way of running a forward pass: the bytes it keeps, from those kept when everything is, and the tokens."""
+
+
+def tokens_that_fit(
+    shortest: int, longest: int, measure: Callable[[int], int], ways: Sequence[Kept], trained: int, free: int
+) -> tuple[int, int]:
+    """How many tokens a forward pass may hold so that training fits into so many free bytes, and the place of the first
+    of these ways in which the longest row does.
+
+    `measure` tells what a row of either length keeps for the backward pass, `trained` is how many weights train. Raises
+    TrainingError where the longest row fits in no way.
+    """
+    fixed = (GRADIENT_BYTES + MOMENT_BYTES) * trained
+    expected = measure(shortest) * longest // shortest
+    # Attention takes more for each token the longer a row is; what surely does not fit is not tried.
+    kept = measure(longest) if SLACK * expected <= free - fixed else expected
+    needed, tokens = 0.0, 0
+    for place, way in enumerate(ways):
+        needed = SLACK * way(kept, longest)
+        tokens = int(longest * (free - fixed) / needed)
+        if tokens >= longest:
+            return tokens, place
+    fewer = "a method that trains fewer weights, a smaller base model or more memory"
+    raise TrainingError(
+        f"the longest row, {longest} tokens, does not fit: training takes about "
+        f"{gigabytes(fixed + needed)}, and {gigabytes(free)} are free",
+        where="data.max_length",
+        allowed=f"about {tokens} tokens, or {fewer}" if tokens > 0 else fewer,
     )

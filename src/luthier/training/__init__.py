@@ -5,7 +5,7 @@ from luthier.training.health import Finding, Guess, check_health, fingerprints, 
 from luthier.training.l2_sp import StartPenalty
 from luthier.training.loop import Training, fit
 from luthier.training.master import MasterWeights
-from luthier.training.memory import Way, fit_memory, kept_bytes
+from luthier.training.memory import kept_bytes
 from luthier.training.objective import CausalObjective, LabelObjective, MaskedObjective, Objective
 from luthier.training.preference import (
     AnswerPair,
@@ -40,7 +40,6 @@ __all__ = [
     "StartPenalty",
     "Training",
     "TrainingState",
-    "Way",
     "check_ends",
     "check_flow",
     "check_health",
@@ -48,7 +47,6 @@ __all__ = [
     "check_weights",
     "fingerprints",
     "fit",
-    "fit_memory",
     "kept_bytes",
     "log_likelihoods",
     "overall",

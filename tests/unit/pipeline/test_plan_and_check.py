@@ -7,7 +7,9 @@ def test_a_plan_is_measured_and_recorded(prepared, reporter):
     planned = luthier.plan(prepared)
     figures = planned.figures
     assert 0 < figures.seconds.low <= figures.seconds.expected <= figures.seconds.high
-    assert figures.memory.weights == 4 * sum_of_weights()
+    adapter = 16 * sum_of_sides()
+    assert figures.memory.weights == 4 * (sum_of_weights() + adapter)
+    assert (figures.memory.gradients, figures.memory.optimiser) == (4 * adapter, 8 * adapter)
     assert figures.data.enough is False
     recorded = prepared.registry.get(planned.plan)
     assert recorded.summary["memory_bytes"] == figures.memory.total
@@ -19,6 +21,11 @@ def sum_of_weights():
     hidden, intermediate, vocabulary, key_values = 32, 64, 320, 16
     attention = 2 * hidden * hidden + 2 * hidden * key_values
     return vocabulary * hidden + 2 * (attention + 3 * hidden * intermediate + 2 * hidden) + hidden
+
+
+def sum_of_sides():
+    """Inputs and outputs of all matrices that get an adapter: r of it is the adapter's size."""
+    return 2 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64))
 
 
 def test_a_plan_costs_what_the_machine_costs(prepared_shop):

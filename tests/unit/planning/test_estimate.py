@@ -1,26 +1,34 @@
 import json
 from dataclasses import replace
 
-from luthier.planning.duration import Range, Schedule
-from luthier.planning.estimate import Machine, TrainingSetup, estimate
-from luthier.planning.memory import ModelShape
-from luthier.planning.sufficiency import DataNeed
+import pytest
 
-SHAPE = ModelShape(134_515_008, 30, 576, 1536, 192, 49_152)
-SETUP = TrainingSetup(
-    dtype="bfloat16",
-    r=16,
-    trained_parameters=4_884_480,
-    tokens_per_forward=2_048,
-    logit_tokens=2_048,
-    data=DataNeed(True, "enough"),
+from luthier.core.recipe import AdapterSection
+from luthier.planning.duration import Range, Schedule
+from luthier.planning.estimate import Machine, Setup, estimate, memory_advice
+from luthier.planning.memory import ForwardPass, Way
+from luthier.planning.shape import ModelShape
+from luthier.planning.sufficiency import DataNeed
+from luthier.planning.trained import trained_by
+
+SHAPE = ModelShape.of(
+    {
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "vocab_size": 49152,
+        "tie_word_embeddings": True,
+    }
 )
+SETUP = Setup(SHAPE, trained_by(SHAPE, AdapterSection()), Way("bfloat16"), ForwardPass(2_048, 1_024, 120), r=16)
 SCHEDULE = Schedule(60_000, 6, 2_048, 5_000, 50)
 SPEED = Range(400, 500, 600)
 
 
 def plan(setup=SETUP, schedule=SCHEDULE, memory=16e9, price=0.0):
-    return estimate(SHAPE, setup, schedule, SPEED, Machine(int(memory), price))
+    return estimate(setup, schedule, SPEED, Machine(int(memory), price), DataNeed(True, "enough"))
 
 
 def test_json_has_the_stable_fields():
@@ -29,27 +37,40 @@ def test_json_has_the_stable_fields():
     assert fields["seconds"]["expected"] == (360_000 + 4 * 5_000 / 2) / 500
     assert fields["cost"]["expected"] == fields["seconds"]["expected"] / 1000
     assert fields["data"]["enough"] is True
-    assert fields["advice"] == ["Training needs about 5.3 GB of memory; 16.0 GB are free: it fits."]
+    assert fields["advice"] == ["Training needs about 3.3 GB of memory; 16.0 GB are free: it fits."]
 
 
 def test_what_does_not_fit_is_told_how_many_tokens_would_and_they_do():
-    first, second = plan(memory=3e9).advice
+    first, second, *_ = memory_advice(SETUP, int(2e9))
     assert first.endswith("it does not fit.")
     tokens = int(second.removeprefix("It fits with at most ").split()[0].replace(",", ""))
-    fitting = replace(SETUP, tokens_per_forward=tokens, logit_tokens=tokens)
-    assert 900 < tokens < 1024
-    assert plan(fitting, memory=3e9).advice[0].endswith("it fits.")
-    above = replace(SETUP, tokens_per_forward=tokens + 2, logit_tokens=tokens + 2)
-    assert plan(above, memory=3e9).advice[0].endswith("it does not fit.")
+    fitting = replace(SETUP, forward=SETUP.forward.scaled(tokens))
+    assert 500 < tokens < 1500
+    assert memory_advice(fitting, int(2e9))[0].endswith("it fits.")
+    above = replace(SETUP, forward=SETUP.forward.scaled(tokens + 2))
+    assert memory_advice(above, int(2e9))[0].endswith("it does not fit.")
 
 
-def test_half_precision_is_named_where_it_helps():
-    advice = plan(replace(SETUP, dtype="float32"), memory=1.2e9).advice
-    assert "With model.dtype bfloat16 the weights take 0.3 GB less: on a processor that multiplies it." in advice
+@pytest.mark.parametrize(
+    ("setup", "free", "choice"),
+    [
+        (SETUP, 1.7e9, "training.gradient_checkpointing: true"),
+        (replace(SETUP, way=Way("float32")), 4.0e9, "model.dtype: bfloat16"),
+        (replace(SETUP, trained=trained_by(SHAPE, AdapterSection(method="full"))), 3.6e9, "adapter.method: lora"),
+        (replace(SETUP, way=Way("bfloat16", recompute=True)), 1.25e9, "model.quantization: int8"),
+        (SETUP, 0.88e9, "all of these together"),
+        (SETUP, 0.5e9, "No choice here makes it fit"),
+    ],
+)
+def test_each_choice_is_named_where_it_makes_it_fit(setup, free, choice):
+    first, *choices = memory_advice(setup, int(free))
+    assert first.endswith("it does not fit.")
+    assert any(choice in line for line in choices), choices
 
 
-def test_what_fits_with_no_batch_says_so():
-    assert "No batch is small enough" in plan(memory=0.5e9).advice[-1]
+def test_what_a_probe_found_counts():
+    assert memory_advice(SETUP, int(4e9))[0].endswith("it fits.")
+    assert memory_advice(SETUP, int(4e9), factor=2.0)[0].endswith("it does not fit.")
 
 
 def test_a_long_training_names_the_knob_and_what_it_saves():

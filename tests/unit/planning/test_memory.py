@@ -1,42 +1,136 @@
 import pytest
 
-from luthier.planning.memory import ModelShape, activation_bytes_per_token, estimate_memory
-
-SMOLLM2_135M = ModelShape(
-    parameters=134_515_008,
-    layers=30,
-    hidden_size=576,
-    intermediate_size=1536,
-    key_value_size=192,
-    vocab_size=49_152,
+from luthier.core.errors import TrainingError
+from luthier.core.recipe import AdapterSection
+from luthier.planning.memory import (
+    SLACK,
+    ForwardPass,
+    Way,
+    estimate_memory,
+    kept_per_token,
+    tokens_that_fit,
 )
+from luthier.planning.shape import ModelShape
+from luthier.planning.trained import Trained, trained_by
 
-
-@pytest.mark.parametrize(("tokens", "measured"), [(256, 1_368_051_712), (1024, 3_023_114_240)])
-def test_the_estimate_meets_a_measured_peak_within_five_per_cent(tokens, measured):
-    """Two steps of LoRA r=16 by PEFT and AdamW, bfloat16, torch 2.13, two CPU cores; peak resident set size."""
-    estimate = estimate_memory(SMOLLM2_135M, "bfloat16", 16, 4_884_480, tokens, logit_tokens=tokens)
-    assert estimate.total == pytest.approx(measured, rel=0.05)
-
-
-@pytest.mark.parametrize(
-    ("dtype", "hidden", "key_value", "intermediate", "counted"),
-    [
-        ("bfloat16", 576, 192, 1536, 37_356),
-        ("bfloat16", 512, 512, 2048, 41_448),
-        ("float32", 576, 192, 1536, 40_428),
-    ],
+SMOLLM2_135M = ModelShape.of(
+    {
+        "model_type": "llama",
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "vocab_size": 49152,
+        "tie_word_embeddings": True,
+    }
 )
-def test_activations_of_a_layer_are_those_counted_by_saved_tensors_hooks(
-    dtype, hidden, key_value, intermediate, counted
-):
-    shape = ModelShape(0, 1, hidden, intermediate, key_value, 1000)
-    assert activation_bytes_per_token(shape, dtype, r=16) == pytest.approx(counted, rel=0.005)
+FORWARD = ForwardPass(2048, 1024, 120)
 
 
-def test_parts_add_up_and_only_tokens_grow():
-    small = estimate_memory(SMOLLM2_135M, "float32", 16, 1000, 100, 10)
-    large = estimate_memory(SMOLLM2_135M, "float32", 16, 1000, 200, 10)
-    assert small.total == sum(small.to_json().values())
-    assert (small.weights, small.trained) == (134_515_008 * 4, 16_000)
-    assert large.total - small.total == large.activations - small.activations == pytest.approx(small.activations, abs=1)
+def estimated(adapter, dtype="bfloat16", forward=FORWARD, shape=SMOLLM2_135M, **way):
+    r = adapter.r if adapter.method == "lora" else 0
+    return estimate_memory(shape, trained_by(shape, adapter), Way(dtype, **way), forward, r)
+
+
+def test_the_parts_that_need_no_estimate():
+    """134,515,008 weights; LoRA r=16 on all linear layers has 4,884,480."""
+    lora, full = estimated(AdapterSection()), estimated(AdapterSection(method="full"))
+    assert lora.weights == 134_515_008 * 2 + 4_884_480 * 4
+    assert (lora.gradients, lora.optimiser) == (4_884_480 * 4, 4_884_480 * 8)
+    assert full.weights == 134_515_008 * 2
+    assert (full.gradients, full.optimiser) == (134_515_008 * 4, 134_515_008 * 12)
+    assert estimated(AdapterSection(method="full"), "float32").optimiser == 134_515_008 * 8
+    assert lora.total == sum(lora.to_json().values())
+
+
+def test_int8_halves_the_matrices_alone():
+    lora, bytes_ = estimated(AdapterSection()), estimated(AdapterSection(), int8=True)
+    assert lora.weights - bytes_.weights == 30 * sum(linear.parameters for linear in SMOLLM2_135M.linears)
+
+
+def test_only_layers_above_the_first_that_trains_keep_anything():
+    whole = estimated(AdapterSection(method="full")).activations
+    last = estimated(AdapterSection(method="freeze", last_layers=3)).activations
+    assert 0.09 * whole < last < 0.12 * whole
+
+
+def test_recomputing_keeps_the_inputs_of_layers_and_one_layer_whole():
+    kept, again = estimated(AdapterSection()), estimated(AdapterSection(), recompute=True)
+    assert again.activations < 0.2 * kept.activations
+    assert again.weights == kept.weights
+
+
+def test_what_grows_with_the_batch_is_corrected_alone():
+    lora = estimated(AdapterSection())
+    double = lora.corrected(2.0)
+    assert double.total - lora.total == lora.growing
+    assert double.fixed == lora.fixed
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "freeze"])
+@pytest.mark.parametrize("length", [48, 300])
+def test_what_a_token_keeps_is_what_hooks_count(make_model, random_rows, method, length):
+    """Of one layer: what a model of four keeps beyond one of two. The fast path may come to keep less."""
+    from transformers import LlamaForCausalLM
+
+    from luthier.models.losses import RowsLoss
+    from luthier.models.methods import prepare
+    from luthier.training import CausalObjective, kept_bytes
+
+    settings = AdapterSection(method=method, **({"first_layers": 1} if method == "freeze" else {}))
+    [row] = random_rows([length])
+    counted = []
+    for layers in (2, 4):
+        config = make_model("Llama").config
+        config.num_hidden_layers = layers
+        model = prepare(LlamaForCausalLM(config).eval().requires_grad_(False), settings, 0)
+        loss = RowsLoss(model)
+        assert loss.fast_path == "on"
+        counted.append(kept_bytes(CausalObjective(loss), row, model) / length)
+    shape = ModelShape.of((model.get_base_model() if method == "lora" else model).config.to_dict())
+    expected = kept_per_token(shape, trained_by(shape, settings), "float32", length, settings.r * (method == "lora"))
+    assert (counted[1] - counted[0]) / 2 == pytest.approx(expected, rel=0.4)
+
+
+def _fit(free, ways=(lambda kept, _: kept,), per_token=100):
+    return tokens_that_fit(5, 30, lambda length: per_token * length, ways, trained=10, free=free)
+
+
+FIXED = 10 * 12
+
+
+def test_tokens_that_fit():
+    assert _fit(FIXED + int(100 * SLACK * 55)) == (55, 0)
+
+
+def test_a_second_way_is_taken_where_the_first_does_not_fit():
+    def half(kept, _):
+        return kept // 2
+
+    def all_of_it(kept, _):
+        return kept
+
+    free = FIXED + int(100 * SLACK * 20)
+    assert _fit(free, (all_of_it, half)) == (40, 1)
+    with pytest.raises(TrainingError, match=r"^data\.max_length: the longest row, 30 tokens, .* \(about 20 tokens, or"):
+        _fit(free, (all_of_it,))
+    with pytest.raises(TrainingError, match=r"0\.0 GB are free \(a method that trains fewer weights"):
+        _fit(10, (all_of_it,))
+
+
+def test_the_longest_row_is_not_tried_where_it_surely_does_not_fit():
+    tried = []
+
+    def measure(length):
+        tried.append(length)
+        return 10**9
+
+    with pytest.raises(TrainingError):
+        tokens_that_fit(5, 30, measure, [lambda kept, _: kept], 10, 10**9)
+    assert tried == [5]
+
+
+def test_a_shorter_pass_of_rows_like_these():
+    assert ForwardPass(1000, 400, 300).scaled(100) == ForwardPass(100, 40, 100)
+    assert Trained(1, 1, beside=True).beside

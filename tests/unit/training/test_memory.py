@@ -4,9 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from luthier.core.errors import TrainingError
-from luthier.training import Checkpoint, fit, fit_memory, kept_bytes
-from luthier.training.memory import MASTER_BYTES, SLACK
+from luthier.training import Checkpoint, fit, kept_bytes
 
 
 def test_what_a_forward_pass_keeps_is_counted_once(rows):
@@ -30,43 +28,6 @@ def test_longer_rows_keep_more(new_training, rows):
         kept_bytes(training.objective, next(row for row in rows if len(row) == length), model) for length in (7, 30)
     )
     assert 0 < 2 * short < long < 10 * short
-
-
-def _fit(training, free, ways=(lambda kept, _: kept,), kept=100):
-    return fit_memory(training.schedule, lambda example: kept * len(example), 10, ways, free)
-
-
-def test_tokens_that_fit(new_training):
-    training = new_training()
-    fixed = 10 * MASTER_BYTES
-    tokens, _ = _fit(training, fixed + int(100 * SLACK * 55))
-    assert tokens == 55
-
-
-def test_a_second_way_is_taken_where_the_first_does_not_fit(new_training):
-    training = new_training()
-
-    def half(kept, _):
-        return kept // 2
-
-    def all_of_it(kept, _):
-        return kept
-
-    free = 10 * MASTER_BYTES + int(100 * SLACK * 20)  # the longest row has 30 tokens
-    assert _fit(training, free, (all_of_it, half)) == (40, half)
-    with pytest.raises(TrainingError, match=r"^data\.max_length: the longest row, 30 tokens, .* \(about 20 tokens, or"):
-        _fit(training, free, (all_of_it,))
-    with pytest.raises(TrainingError, match=r"0\.0 GB are free \(a method that trains fewer weights"):
-        _fit(training, 10)
-
-
-def test_the_longest_row_is_not_tried_where_it_surely_does_not_fit(new_training):
-    tried = []
-    with pytest.raises(TrainingError):
-        fit_memory(
-            new_training().schedule, lambda row: tried.append(len(row)) or 10**9, 10, [lambda kept, _: kept], 10**9
-        )
-    assert tried == [5]
 
 
 def test_smaller_micro_batches_change_no_loss(new_training, tmp_path):
