@@ -275,7 +275,7 @@ def test_recipes_in_the_guides_are_valid(page):
         if language == "yaml":
             recipe = {"name": "shop", "model": {"base": "org/name"}, "data": {}} | yaml.safe_load(code)
             recipe["data"].setdefault("sources", [{"path": "raw"}])
-            parse_recipe(yaml.safe_dump(recipe))
+            assert parse_recipe(yaml.safe_dump(recipe)).name == recipe["name"]
 
 
 def test_the_loop_on_its_page_is_the_source():

@@ -329,7 +329,7 @@ class TrainingSection(Section):
     )
     warmup_ratio: Share = Field(0.05, description="share of the steps in which the learning rate rises to its peak")
     loraplus_lr_ratio: Annotated[float, Field(ge=1)] = Field(
-        1.0, description="the matrices B of an adapter learn so many times faster than A (LoRA+; 16 is usual)"
+        1.0, description="method lora: the matrices B learn so many times faster than A (LoRA+; 16 is usual)"
     )
     gradient_checkpointing: bool | Literal["auto"] = Field(
         "auto",
@@ -503,6 +503,9 @@ class Recipe(Section):
         if self.task not in ("chat", "completion", "causal_lm"):
             owner = f"task chat, completion or causal_lm, not {self.task}"
             _refuse_set(self.training, ("replay",), owner, "training.")
+        if self.adapter.method != "lora":
+            owner = f"method lora, not {self.adapter.method}"
+            _refuse_set(self.training, ("loraplus_lr_ratio",), owner, "training.")
         if self.training.l2_sp and self.adapter.method not in ("full", "freeze"):
             raise ValueError(
                 f"training.l2_sp is for method full or freeze, not {self.adapter.method}: for an adapter, which begins "

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import torch
 
-from luthier.kernels.cached_attention import cached_attention, visible
+from luthier.kernels.cached_attention import AttentionArguments, cached_attention, visible
+from luthier.models.cached_path import AttentionStep
 
 BLOCK = 32
 """Tokens by which stores grow, and of which prefixes are made."""
@@ -38,24 +39,10 @@ class KeyValueShape:
         return torch.empty(self.layers, 2, *rows, self.heads, length, self.head_dim, dtype=self.dtype)
 
 
-class Segment(Protocol):
+class Segment(AttentionStep, Protocol):
     """Tokens of one flat batch that attend together."""
 
     tokens: int
-
-    def attend(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        scaling: float,
-        sliding_window: int | None,
-        softcap: float | None,
-    ) -> torch.Tensor:
-        """Keep keys and values, and attend: query [tokens, heads, head_dim], key and value [tokens, key_value_heads,
-        head_dim]. Returns [tokens, heads, head_dim]."""
-        ...
 
 
 class PromptStore:
@@ -73,28 +60,22 @@ class PromptSegment:
         self._masks: dict[int | None, torch.Tensor] = {}
 
     def attend(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        scaling: float,
-        sliding_window: int | None,
-        softcap: float | None,
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, arguments: AttentionArguments
     ) -> torch.Tensor:
         keys, values = self._store.states[layer]
         keys[:, self._start : self._end] = key.transpose(0, 1)
         values[:, self._start : self._end] = value.transpose(0, 1)
-        if sliding_window not in self._masks:
+        window = arguments.sliding_window
+        if window not in self._masks:
             positions = torch.arange(self._start, self._end)
-            self._masks[sliding_window] = visible(positions, self._end, sliding_window, query.dtype)
+            self._masks[window] = visible(positions, self._end, window, query.dtype)
         attended = cached_attention(
             query.transpose(0, 1)[None],
             keys[None, :, : self._end],
             values[None, :, : self._end],
-            self._masks[sliding_window],
-            scaling,
-            softcap,
+            self._masks[window],
+            arguments.scaling,
+            arguments.softcap,
         )
         return attended[0].transpose(0, 1)
 
@@ -188,23 +169,21 @@ class BandSegment:
         self._masks: dict[int | None, torch.Tensor] = {}
 
     def attend(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        scaling: float,
-        sliding_window: int | None,
-        softcap: float | None,
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, arguments: AttentionArguments
     ) -> torch.Tensor:
         states = self._layers[layer]
         states.flat_keys.index_copy_(0, self._places, key.reshape(self._new, -1))
         states.flat_values.index_copy_(0, self._places, value.reshape(self._new, -1))
-        if sliding_window not in self._masks:
-            mask = visible(self._positions, self._length, sliding_window, query.dtype)
-            self._masks[sliding_window] = mask[:, None, None]
+        window = arguments.sliding_window
+        if window not in self._masks:
+            self._masks[window] = visible(self._positions, self._length, window, query.dtype)[:, None, None]
         attended = cached_attention(
-            query.unsqueeze(2), states.keys, states.values, self._masks[sliding_window], scaling, softcap
+            query.unsqueeze(2),
+            states.keys,
+            states.values,
+            self._masks[window],
+            arguments.scaling,
+            arguments.softcap,
         )
         return attended[:, :, 0]
 

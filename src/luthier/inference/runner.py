@@ -9,15 +9,10 @@ from transformers import PreTrainedModel
 
 from luthier.core.errors import ModelError
 from luthier.inference.key_values import Bands, KeyValueShape, PromptSegment, PromptStore, Segment
-from luthier.kernels.cached_attention import cached_attention, visible
+from luthier.kernels.cached_attention import AttentionArguments, cached_attention, visible
 from luthier.kernels.stacked_lora import AdapterPlan
 from luthier.models.adapter_stack import AdapterStack
-from luthier.models.cached_path import (
-    AttentionArguments,
-    join_projections,
-    separate_projections,
-    use_cached_attention,
-)
+from luthier.models.cached_path import join_projections, separate_projections, use_cached_attention
 from luthier.models.loading import plain_attention
 
 PROBE_PROMPTS = (5, 17, 24)
@@ -157,22 +152,15 @@ class FlatStep:
     segments: Sequence[Segment]
 
     def attend(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        scaling: float,
-        sliding_window: int | None,
-        softcap: float | None,
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, arguments: AttentionArguments
     ) -> torch.Tensor:
         if len(self.segments) == 1:
-            return self.segments[0].attend(layer, query, key, value, scaling, sliding_window, softcap)
+            return self.segments[0].attend(layer, query, key, value, arguments)
         pieces, start = [], 0
         for segment in self.segments:
             span = slice(start, start + segment.tokens)
             start = span.stop
-            pieces.append(segment.attend(layer, query[span], key[span], value[span], scaling, sliding_window, softcap))
+            pieces.append(segment.attend(layer, query[span], key[span], value[span], arguments))
         return torch.cat(pieces)
 
 
@@ -262,20 +250,13 @@ class _Observer:
     shapes: set[tuple[int, ...]] = field(default_factory=set)
 
     def attend(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        scaling: float,
-        sliding_window: int | None,
-        softcap: float | None,
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, arguments: AttentionArguments
     ) -> torch.Tensor:
-        self.arguments[layer] = (scaling, sliding_window, softcap)
+        self.arguments[layer] = arguments
         self.shapes |= {tuple(key.shape[1:]), tuple(value.shape[1:])}
         q, k, v = (states.transpose(0, 1)[None] for states in (query, key, value))
-        mask = visible(torch.arange(len(query)), len(query), sliding_window, query.dtype)
-        return cached_attention(q, k, v, mask, scaling, softcap)[0].transpose(0, 1)
+        mask = visible(torch.arange(len(query)), len(query), arguments.sliding_window, query.dtype)
+        return cached_attention(q, k, v, mask, arguments.scaling, arguments.softcap)[0].transpose(0, 1)
 
 
 def _look_at_attention(

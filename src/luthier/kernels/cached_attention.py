@@ -4,10 +4,20 @@ For one new token a row, torch's attention on CPU reads keys and values once and
 products are faster up to about 500 tokens, three times at 128.
 """
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 
 LONGEST_PLAIN_PROMPT = 512
+
+
+class AttentionArguments(NamedTuple):
+    """How a layer attends: the factor of its scores, how many keys a token sees at most, and what bends the scores."""
+
+    scaling: float
+    sliding_window: int | None = None
+    softcap: float | None = None
 
 
 def cached_attention(

@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
+from luthier.kernels.cached_attention import AttentionArguments
 from luthier.kernels.stacked_lora import AdapterPlan, StackedLinear
 
 CACHED_ATTENTION = "luthier_cached"
@@ -23,22 +24,12 @@ PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 OTHER_PARTS = {"q_norm", "k_norm", "rotary_emb", "act_fn"}
 
-AttentionArguments = tuple[float, int | None, float | None]
-"""Scaling, sliding window and softcap of one layer's attention."""
-
 
 class AttentionStep(Protocol):
     """What a flat batch of T tokens attends to."""
 
     def attend(
-        self,
-        layer: int,
-        query: torch.Tensor,
-        key: torch.Tensor,
-        value: torch.Tensor,
-        scaling: float,
-        sliding_window: int | None,
-        softcap: float | None,
+        self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, arguments: AttentionArguments
     ) -> torch.Tensor:
         """Keep keys and values of the new tokens, and attend with their queries.
 
@@ -71,7 +62,8 @@ def _attention(
         raise ValueError("its attention takes a mask or a sink of its own")
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
-    return flat_step.attend(module.layer_idx, q, k, v, scale, sliding_window, softcap)[None], None
+    arguments = AttentionArguments(scale, sliding_window, softcap)
+    return flat_step.attend(module.layer_idx, q, k, v, arguments)[None], None
 
 
 def join_projections(
@@ -172,7 +164,7 @@ class _JointLayer:
             query, key = turned.split((heads, key_heads), 1)
             turned = torch.cat([self._query_norm(query), self._key_norm(key)], 1)
         query, key = self._rotation(turned, position_embeddings).split((heads, key_heads), 1)
-        attended = flat_step.attend(self._layer, query, key, value, *self._arguments)
+        attended = flat_step.attend(self._layer, query, key, value, self._arguments)
         x = x + self._output(attended.reshape(tokens, -1))
         gate, up = self._gate_up(self._before_mlp(x)).chunk(2, -1)
         return (x + self._down(self._activation(gate) * up))[None]

@@ -40,7 +40,7 @@ def check(project: Project) -> Checked:
         dataset = training_dataset(project, base)
         lesson = open_trial(project, base, dataset)
         findings = [*_rows_and_weights(project, base, lesson), *_learning(project, lesson)]
-        verdict = overall(findings)
+        verdict = overall(finding.verdict for finding in findings)
         content = {"verdict": verdict, "findings": [asdict(finding) for finding in findings]}
         report = content_id("health", [base.artefact.id, dataset.id, content])
         parents = (base.artefact.id, dataset.id)

@@ -49,7 +49,7 @@ def compose(
 
     Without `weights` each counts by its equal share, and `density` is that of TIES. The new run stands on the dataset
     of the first one, which it is evaluated on. Raises ModelError for fewer than two runs, for runs of different base
-    models or tasks, and for adapters that cannot be composed.
+    models, for runs of tasks that do not answer, and for adapters that cannot be composed.
     """
     with project.locked("compose"):
         parts = [project.registry.get(run, "run") for run in runs]
@@ -87,4 +87,4 @@ def _refuse_strangers(parts: Sequence[Artefact], weights: Sequence[float]) -> No
             raise ModelError(f"{part.id} and {parts[0].id} stand on different base models")
     for part in parts:
         if task_of(part) in TASKS_OF_PLAIN_TEXT:
-            raise ModelError(f"{part.id} is a classifier", allowed="runs that answer")
+            raise ModelError(f"{part.id} is of task {task_of(part)}", allowed="runs that answer")

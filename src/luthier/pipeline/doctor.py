@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
 import psutil
 import torch
@@ -21,8 +20,8 @@ from luthier.models.cache import default_cache_root
 from luthier.models.loading import DTYPES, resolve_dtype
 from luthier.registry import capture
 from luthier.store.lock import workspace_lock
+from luthier.training import Verdict, overall
 
-Verdict = Literal["pass", "warn", "fail"]
 LEAST_MEMORY, ENOUGH_MEMORY = 2 * GIGABYTE, 4 * GIGABYTE
 """A model of 135 million weights is trained in the former; the demo runs in the latter."""
 LEAST_DISK, ENOUGH_DISK = 1 * GIGABYTE, 5 * GIGABYTE
@@ -81,8 +80,7 @@ class Diagnosed:
 
     @property
     def verdict(self) -> Verdict:
-        verdicts = {symptom.verdict for symptom in self.symptoms}
-        return "fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "pass"
+        return overall(symptom.verdict for symptom in self.symptoms)
 
     def to_json(self) -> dict[str, object]:
         return {

@@ -54,6 +54,8 @@ MOST_REPLIES = 64
 SKILL_TOKENS = 32
 """Enough for any of the bundled tasks, which ask for a word, a number, a line of JSON or a sentence."""
 TIMED_QUESTIONS = 5
+TIMED = "timed"
+"""The questions to time have been asked before: under a salt of their own, their prompts are computed again."""
 MOST_TEXTS = 50_000
 """Training texts whose facts count as known; reading so many takes about ten seconds."""
 STEADINESS_QUESTIONS = 24
@@ -267,12 +269,12 @@ class _Examiner:
         ]
 
     def _time(self, model: str, prompts: Sequence[Request]) -> list[float]:
-        """Seconds of each answer, asked one at a time."""
+        """Seconds of each answer, asked one at a time, with nothing that was kept when it was asked before."""
         seconds = []
         for prompt in prompts:
             begin = time.monotonic()
             most = self.project.recipe.evaluation.max_new_tokens
-            complete(self.generator, [GenerationRequest(model, prompt, max_new_tokens=most)])
+            complete(self.generator, [GenerationRequest(model, prompt, max_new_tokens=most, cache_salt=TIMED)])
             seconds.append(time.monotonic() - begin)
         return seconds
 

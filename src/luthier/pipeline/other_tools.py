@@ -88,7 +88,10 @@ FIELDS: Mapping[Tool, Mapping[str, str]] = {
 }
 """Fields that mean the same under another name."""
 _LORA_FIELDS = frozenset(
-    f"adapter.{name}" for name in ("r", "lora_alpha", "target_modules", "use_rslora", "use_dora", "init_lora_weights")
+    (
+        *("adapter.r", "adapter.lora_alpha", "adapter.target_modules", "adapter.use_rslora", "adapter.use_dora"),
+        *("adapter.init_lora_weights", "training.loraplus_lr_ratio"),
+    )
 )
 _OF_KTO = frozenset(("training.desirable_weight", "training.undesirable_weight"))
 _OF_PREFERENCES = _OF_KTO | {"training.beta", "training.preference_loss"}

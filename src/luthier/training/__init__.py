@@ -1,7 +1,7 @@
 """Packing, the loop, checkpoints, and the check that a model can learn."""
 
 from luthier.training.checkpoint import Checkpoint
-from luthier.training.health import Finding, Guess, check_health, fingerprints, overall
+from luthier.training.health import Finding, Guess, Verdict, check_health, fingerprints, overall
 from luthier.training.l2_sp import StartPenalty
 from luthier.training.loop import Training, fit
 from luthier.training.master import MasterWeights
@@ -40,6 +40,7 @@ __all__ = [
     "StartPenalty",
     "Training",
     "TrainingState",
+    "Verdict",
     "check_ends",
     "check_flow",
     "check_health",

@@ -1,7 +1,7 @@
 """Is a model sound, and can it learn? Measured before hours are spent."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
@@ -79,10 +79,10 @@ def fingerprints(parameters: Mapping[str, nn.Parameter]) -> dict[str, bytes]:
     }
 
 
-def overall(findings: Sequence[Finding]) -> Verdict:
-    """The worst verdict of all."""
-    verdicts = {finding.verdict for finding in findings}
-    return "fail" if "fail" in verdicts else "warn" if "warn" in verdicts else "pass"
+def overall(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst verdict of all; of none, `pass`."""
+    found = set(verdicts)
+    return "fail" if "fail" in found else "warn" if "warn" in found else "pass"
 
 
 def _first_loss(loss: MeanLoss, guess: Guess) -> Finding:

@@ -245,6 +245,13 @@ def test_fields_of_another_method_are_refused(adapter, sentence):
         parse_recipe(f"name: a\nmodel: {{base: b}}\ndata: {{sources: [{{path: c}}]}}\nadapter: {adapter}")
 
 
+@pytest.mark.parametrize("adapter", ["{method: full}", "{method: ia3}", "{method: freeze, last_layers: 1}"])
+def test_the_rates_of_lora_plus_are_for_lora(adapter: str) -> None:
+    with pytest.raises(RecipeError, match=r"training\.loraplus_lr_ratio is for method lora, not (full|ia3|freeze)"):
+        changed(f"adapter={adapter}", "training.loraplus_lr_ratio=16")
+    assert changed("training.loraplus_lr_ratio=16").training.loraplus_lr_ratio == 16
+
+
 @pytest.mark.parametrize(
     ("task", "evaluation", "message"),
     [

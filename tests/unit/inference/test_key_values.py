@@ -3,6 +3,7 @@ import random
 import torch
 
 from luthier.inference.key_values import BLOCK, SHORTEST_BAND, Bands, KeyValueShape, band_limit
+from luthier.kernels.cached_attention import AttentionArguments
 
 SHAPE = KeyValueShape(layers=2, heads=3, head_dim=4, dtype=torch.float32)
 
@@ -15,7 +16,7 @@ def _write(segment, keys):
     """Let one step store `keys`, [layers, rows, heads, head_dim], and their negatives as values."""
     for layer in range(SHAPE.layers):
         query = torch.zeros(len(keys[layer]), 6, 4)
-        segment.attend(layer, query, keys[layer], -keys[layer], 1.0, None, None)
+        segment.attend(layer, query, keys[layer], -keys[layer], AttentionArguments(1.0))
 
 
 def test_rows_keep_their_states_while_others_come_and_go():

@@ -110,7 +110,7 @@ def test_a_model_that_does_not_fit_takes_the_plain_path_and_says_why(architectur
 
 def test_a_model_whose_attention_differs_is_found_out(make_model, monkeypatch):
     def forgetful(self, *states):
-        return attend(self, *states[:-3], 1.0, *states[-2:])
+        return attend(self, *states[:-1], states[-1]._replace(scaling=1.0))
 
     attend = PromptSegment.attend
     monkeypatch.setattr(PromptSegment, "attend", forgetful)

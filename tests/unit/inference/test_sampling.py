@@ -24,7 +24,7 @@ def _shares(probabilities=PROBABILITIES, dtype=torch.float32, **settings):
     return torch.tensor(drawn).bincount(minlength=len(probabilities)) / DRAWS
 
 
-def _expect(shares, kept, probabilities=PROBABILITIES):
+def _assert_drawn(shares, kept, probabilities=PROBABILITIES):
     assert set(shares.nonzero()[:, 0].tolist()) == kept
     expected = torch.tensor([share if token in kept else 0.0 for token, share in enumerate(probabilities.tolist())])
     torch.testing.assert_close(shares, expected / expected.sum(), atol=0.04, rtol=0)
@@ -54,12 +54,12 @@ def test_logits_without_meaning_give_no_token_to_their_row_alone(bad, temperatur
 
 
 def test_tokens_are_drawn_by_their_probabilities():
-    _expect(_shares(), {0, 1, 2, 3})
+    _assert_drawn(_shares(), {0, 1, 2, 3})
 
 
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_temperature_sharpens_or_flattens(temperature):
-    _expect(_shares(temperature=temperature), {0, 1, 2, 3}, PROBABILITIES ** (1 / temperature))
+    _assert_drawn(_shares(temperature=temperature), {0, 1, 2, 3}, PROBABILITIES ** (1 / temperature))
 
 
 TOP_P = [(0.1, {1}), (0.45, {1}), (0.7, {1, 3}), (0.9, {0, 1, 3}), (1.0, {0, 1, 2, 3})]
@@ -69,24 +69,24 @@ TOP_P = [(0.1, {1}), (0.45, {1}), (0.7, {1, 3}), (0.9, {0, 1, 3}), (1.0, {0, 1, 
 @pytest.mark.parametrize("likely", [1, 2, 1024])
 def test_top_p_keeps_the_fewest_tokens_that_reach_it(top_p, kept, likely, monkeypatch):
     monkeypatch.setattr(sampling, "LIKELY", likely)
-    _expect(_shares(top_p=top_p), kept)
+    _assert_drawn(_shares(top_p=top_p), kept)
 
 
 @pytest.mark.parametrize(
     ("top_k", "kept"), [(1, {1}), (2, {1, 3}), (3, {0, 1, 3}), (4, {0, 1, 2, 3}), (9, {0, 1, 2, 3})]
 )
 def test_top_k_keeps_the_likeliest(top_k, kept):
-    _expect(_shares(top_k=top_k), kept)
+    _assert_drawn(_shares(top_k=top_k), kept)
 
 
 @pytest.mark.parametrize(("min_p", "kept"), [(0.05, {0, 1, 2, 3}), (0.25, {0, 1, 3}), (0.5, {1, 3}), (1.0, {1})])
 def test_min_p_keeps_what_comes_near_the_likeliest(min_p, kept):
-    _expect(_shares(min_p=min_p), kept)
+    _assert_drawn(_shares(min_p=min_p), kept)
 
 
 def test_top_p_counts_what_top_k_leaves():
-    _expect(_shares(top_k=2, top_p=0.6), {1})
-    _expect(_shares(top_k=2, top_p=0.7), {1, 3})
+    _assert_drawn(_shares(top_k=2, top_p=0.6), {1})
+    _assert_drawn(_shares(top_k=2, top_p=0.7), {1, 3})
 
 
 def test_a_temperature_near_zero_is_greedy_and_does_not_overflow():
@@ -122,7 +122,7 @@ def test_bias_is_added_to_logits():
     logits = torch.tensor([[0.0, 3.0, 1.0]])
     assert next_tokens(logits, [Sampler(_request(logit_bias={2: 2.5, 1: -0.25}))])[0].token == 2
     assert next_tokens(logits, [Sampler(_request(logit_bias={1: -100.0}))])[0].token == 2
-    _expect(_shares(logit_bias={1: -100.0}), {0, 2, 3})
+    _assert_drawn(_shares(logit_bias={1: -100.0}), {0, 2, 3})
 
 
 def _greedy(logits, count, prompt=(), **settings):

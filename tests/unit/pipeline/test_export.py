@@ -1,16 +1,19 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import luthier
+from luthier.core.artefacts import Run
 from luthier.core.errors import ModelError, WorkspaceError
 from luthier.core.generation import GenerationRequest, complete
 from luthier.models.merging import probe_logits
 from luthier.models.methods import load_trained
 from luthier.pipeline.base import open_base
 from luthier.pipeline.engine import RunsGenerator, run_folder
+from luthier.registry import capture
 
 
 @pytest.fixture
@@ -76,6 +79,14 @@ def test_a_composed_run_is_one_like_any_other(runs):
     luthier.evaluate(project, made.run)
     request = GenerationRequest(made.run, ({"role": "user", "content": "Where is it?"},), max_new_tokens=4)
     assert complete(RunsGenerator(project, open_base(project)), [request])[0].completion_tokens > 0
+
+
+def test_runs_that_do_not_answer_are_not_composed(runs):
+    project, (first, _) = runs
+    parents = project.registry.get(first).parents
+    project.registry.add(Run(id="run-reader", parents=parents, summary={"task": "masked_lm"}), capture(Path()))
+    with pytest.raises(ModelError, match=r"run-reader is of task masked_lm \(runs that answer\)"):
+        luthier.compose(project, [first, "run-reader"])
 
 
 @pytest.mark.parametrize(

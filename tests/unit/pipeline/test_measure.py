@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 from luthier.core.rows import Origin, Row
 from luthier.evaluation import GoldenQuestion
 from luthier.pipeline.base import open_base
-from luthier.pipeline.measure import MOST_REPLIES, find_tested_leaks, set_exam
+from luthier.pipeline.engine import RunsGenerator
+from luthier.pipeline.measure import MOST_REPLIES, find_tested_leaks, measure_models, set_exam
 
 QUESTION = GoldenQuestion("How much is it?", ("€3",))
 
@@ -54,6 +57,24 @@ def test_of_very_many_training_texts_some_are_read(evaluated, monkeypatch):
     trained = [row(number, "What is it?", f"It costs €{number}.") for number in range(1, 96)]
     support = set_exam(open_base(evaluated), trained, [], [], [], longest=200).trained
     assert len(support.facts) == 10
+
+
+def test_a_question_that_is_timed_is_computed_again(evaluated, monkeypatch):
+    asked = []
+
+    def noted(generator, requests):
+        asked.extend(requests)
+        yield from stream(generator, requests)
+
+    stream = RunsGenerator.stream
+    monkeypatch.setattr(RunsGenerator, "stream", noted)
+    base = open_base(evaluated)
+    model = base.artefact.id
+    exam = replace(set_exam(base, [], [], [], [QUESTION], longest=200), general=(), skills=())
+    measured = measure_models(evaluated, base, exam, [model], closely=model)[model]
+    [timed] = [request for request in asked if request.cache_salt]
+    assert len(measured.seconds) == 1
+    assert timed.messages in [request.messages for request in asked if request is not timed]
 
 
 def test_leaks_are_named():

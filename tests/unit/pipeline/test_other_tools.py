@@ -170,6 +170,7 @@ def test_another_method_is_named(read, text, named):
             "stage: sft\nfinetuning_type: freeze\nfreeze_trainable_layers: -3",
             {"method": "freeze", "first_layers": 3},
         ),
+        ("stage: sft\nfinetuning_type: full\nloraplus_lr_ratio: 16", {"method": "full"}),
         ("use_peft: false\nlora_r: 8", {"method": "full"}),
         ("max_length: 512", {"method": "full"}),
     ],
