@@ -13,7 +13,7 @@ Schema = Mapping[str, Any]
 INTRODUCTION = """\
 # The recipe
 
-Every field of `luthier.yaml`. This page is written from `src/luthier/core/recipe.py` by
+Every field of `luthier.yaml`. This page is written from `src/luthier/core/recipe` by
 `scripts/write_recipe_reference.py`: change it there.
 
 A field that does not stand here is an error, and the message names the nearest one that does; so is a value outside of

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import luthier
-from luthier.core import recipe as recipe_module
+from luthier.core import recipe as recipe_package
 from luthier.core.recipe import Recipe, Section
 
 SOURCE = Path(luthier.__file__).parent
@@ -131,7 +131,8 @@ def fields_read(*trees: ast.Module) -> set[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def read() -> set[tuple[str, str]]:
-    paths = [path for path in SOURCE.rglob("*.py") if path != Path(recipe_module.__file__)]
+    types = Path(recipe_package.__file__).parent
+    paths = [path for path in SOURCE.rglob("*.py") if types not in path.parents]
     assert len(paths) > 50
     return fields_read(*(ast.parse(path.read_text(encoding="utf-8")) for path in paths))
 
@@ -141,14 +142,9 @@ def test_field_is_read(section: str, field: str, read: set[tuple[str, str]]) -> 
     assert (section, field) in read, f"no code reads {section}.{field}"
 
 
-def test_every_section_of_the_module_belongs_to_the_recipe() -> None:
-    defined = {
-        name
-        for name, value in vars(recipe_module).items()
-        if isinstance(value, type) and issubclass(value, Section) and value is not Section
-    }
-
-    assert defined == set(SECTIONS)
+def test_every_section_belongs_to_the_recipe_and_is_public() -> None:
+    assert {section.__name__ for section in Section.__subclasses__()} == set(SECTIONS)
+    assert set(SECTIONS) <= set(recipe_package.__all__)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""The recipe: one typed, nested configuration for the whole life cycle, a module a section.
+
+Unknown fields are errors with a suggestion. Functions elsewhere take the section or values
+they use, never a whole recipe.
+"""
+
+from luthier.core.recipe.adapter import AdapterSection, Method
+from luthier.core.recipe.cleaning import CleanSection, PersonalKind, RedactSection
+from luthier.core.recipe.data import DataSection, OverLength, SplitSection
+from luthier.core.recipe.evaluation import EvaluationSection, GatesSection, JudgeSection
+from luthier.core.recipe.model import Dtype, ModelSection
+from luthier.core.recipe.planning import PlanningSection
+from luthier.core.recipe.reading import SECRET, parse_recipe, recipe_schema
+from luthier.core.recipe.section import Positive, Section, Share
+from luthier.core.recipe.serving import ServingSection
+from luthier.core.recipe.sources import RowFormat, SourceSection
+from luthier.core.recipe.training import PreferenceLoss, ReplaySection, Tracker, TrainingSection
+from luthier.core.recipe.whole import Recipe, Task
+
+__all__ = [
+    "SECRET",
+    "AdapterSection",
+    "CleanSection",
+    "DataSection",
+    "Dtype",
+    "EvaluationSection",
+    "GatesSection",
+    "JudgeSection",
+    "Method",
+    "ModelSection",
+    "OverLength",
+    "PersonalKind",
+    "PlanningSection",
+    "Positive",
+    "PreferenceLoss",
+    "Recipe",
+    "RedactSection",
+    "ReplaySection",
+    "RowFormat",
+    "Section",
+    "ServingSection",
+    "Share",
+    "SourceSection",
+    "SplitSection",
+    "Task",
+    "Tracker",
+    "TrainingSection",
+    "parse_recipe",
+    "recipe_schema",
+]

