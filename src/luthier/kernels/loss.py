@@ -4,6 +4,8 @@ from typing import Any
 
 import torch
 
+from luthier.kernels import native
+
 CHUNK_TOKENS = 512
 
 
@@ -69,10 +71,13 @@ def _d_logits(
     hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch.Tensor, wanted: bool
 ) -> tuple[torch.Tensor | None, torch.Tensor]:
     """(softmax(logits) - onehot(label) in the type of `hidden`, None unless `wanted`; the losses of these tokens)"""
-    chosen = labels[:, None]
     logits = hidden @ head_weight.t()
-    wide = torch.promote_types(hidden.dtype, torch.float32)
-    shifted = (logits - logits.amax(-1, keepdim=True)).to(wide)
+    if native.serves(logits):
+        losses = logits.new_empty(len(logits), dtype=native.wide(logits.dtype))
+        native.run("cross_entropy", logits.dtype, logits, labels.contiguous(), losses, *logits.shape, int(wanted))
+        return logits if wanted else None, losses
+    chosen = labels[:, None]
+    shifted = (logits - logits.amax(-1, keepdim=True)).to(native.wide(logits.dtype))
     own = shifted.gather(1, chosen)
     probabilities = shifted.exp_()
     normaliser = probabilities.sum(-1, keepdim=True)

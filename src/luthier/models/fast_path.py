@@ -11,16 +11,21 @@ from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from luthier.core.rows import TokenRow
 from luthier.kernels.attention import rows_attention
+from luthier.kernels.cached_attention import AttentionArguments
+from luthier.kernels.gated import silu_gated
 from luthier.kernels.layout import RowLayout
 from luthier.kernels.lora import lora_linear
 from luthier.kernels.norm import rms_norm
+from luthier.kernels.padded_heads import Turns
 from luthier.models.adapter import ADAPTER_NAME, lora_layers, trainable
 from luthier.models.batch import FlatBatch
+from luthier.models.shared_states import SharedStates
 
 FAST_ATTENTION = "luthier_rows"
 UNSUPPORTED_CONFIG = ("final_logit_softcapping", "attn_logit_softcapping", "logit_scale", "logits_scaling")
@@ -40,20 +45,29 @@ def enable_fast_path(model: Any, causal: PreTrainedModel, plain: LossSum, fast: 
         return reason
     fused: list[tuple[Any, Any]] = [(layer, _fused_lora) for layer in lora_layers(model) if _is_plain_lora(layer)]
     fused += [(module, _fused_norm) for module in causal.modules() if _is_plain_norm(module)]
+    fused += [(module, _fused_mlp) for module in causal.modules() if _is_like_llamas_mlp(module)]
+    attentions = [(module, _fused_attention) for module in causal.modules() if _is_like_llamas_attention(module)]
     with _nudged(model):
         batch = FlatBatch.of([_row(length, _vocabulary(causal), length) for length in PROBE_LENGTHS])
         expected = _loss_and_gradients(model, plain, batch)
-        for module, forward in fused:
-            module.forward = partial(forward, module)
-        try:
-            reason = _difference(expected, _loss_and_gradients(model, fast, batch), causal.dtype)
-            if not reason and not keeps_rows_apart(causal, fast):
-                reason = "its rows see each other"
-        except Exception as error:  # whatever an unknown architecture raises, the plain path is there
-            reason = f"{type(error).__name__}: {error}"
-    if reason:
-        for module, _ in fused:
-            del module.forward
+
+        def why_not(modules: list[tuple[Any, Any]]) -> str | None:
+            for module, forward in modules:
+                module.forward = partial(forward, module)
+            try:
+                found = _difference(expected, _loss_and_gradients(model, fast, batch), causal.dtype)
+                if not found and not keeps_rows_apart(causal, fast):
+                    found = "its rows see each other"
+            except Exception as error:  # whatever an unknown architecture raises, the plain path is there
+                found = f"{type(error).__name__}: {error}"
+            if found:
+                for module, _ in modules:
+                    del module.forward
+            return found
+
+        reason = why_not(fused)
+        if not reason and attentions:
+            why_not(attentions)  # where they compute something else, transformers' own remain around row attention
     return reason
 
 
@@ -78,7 +92,7 @@ def keeps_rows_apart(causal: PreTrainedModel, loss_sum: LossSum) -> bool:
 
 
 def _attention(
-    _module: nn.Module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -86,14 +100,65 @@ def _attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     layout: RowLayout | None = None,
+    shared: SharedStates | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """transformers' attention interface over a flat batch of one: [1, heads, T, head_dim] -> [1, T, heads, head_dim]"""
     if layout is None or attention_mask is not None:
         raise ValueError("row attention takes a row layout and no mask")
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
+    module.luthier_arguments = AttentionArguments(scale, sliding_window)
     q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
-    return rows_attention(q, k, v, layout, scale, sliding_window)[None], None
+    return _attend(module, q, k, v, None, layout, shared)[None], None
+
+
+def _attend(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    turns: Turns | None,
+    layout: RowLayout,
+    shared: SharedStates | None,
+) -> torch.Tensor:
+    """query: [T, heads, head_dim]; key, value: [T, key_value_heads, head_dim]. -> [T, heads, head_dim]"""
+    if shared is not None and shared.open:
+        shared.enter(module.layer_idx, key, value, turns)
+    elif shared is not None:
+        key, value, turns = shared.before(module.layer_idx, key, value, turns)
+    arguments: AttentionArguments = module.luthier_arguments
+    return rows_attention(query, key, value, layout, arguments.scaling, arguments.sliding_window, turns)
+
+
+def _fused_attention(
+    module: Any,
+    hidden_states: torch.Tensor,
+    position_embeddings: tuple[torch.Tensor, torch.Tensor] | None = None,
+    layout: RowLayout | None = None,
+    shared: SharedStates | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """`forward` of an attention of Llama's shape, which turns queries and keys on their way into the products."""
+    if layout is None or position_embeddings is None:
+        plain: tuple[torch.Tensor, None] = type(module).forward(
+            module, hidden_states, position_embeddings=position_embeddings, **others
+        )
+        return plain
+    query, key, value = (
+        projection(hidden_states)[0].view(hidden_states.shape[1], -1, module.head_dim)
+        for projection in (module.q_proj, module.k_proj, module.v_proj)
+    )
+    if hasattr(module, "q_norm"):
+        query, key = module.q_norm(query), module.k_norm(key)
+    turns = Turns(*(part[0] for part in position_embeddings))
+    attended = _attend(module, query, key, value, turns, layout, shared)
+    return module.o_proj(attended.view(1, attended.shape[0], -1)), None
+
+
+def _fused_mlp(module: Any, x: torch.Tensor) -> torch.Tensor:
+    """`forward` of a gated layer of Llama's shape."""
+    output: torch.Tensor = module.down_proj(silu_gated(module.gate_proj(x), module.up_proj(x)))
+    return output
 
 
 def _fused_lora(layer: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -109,6 +174,25 @@ def _fused_lora(layer: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch
 def _fused_norm(module: Any, x: torch.Tensor) -> torch.Tensor:
     """`forward` of one root mean square normalisation."""
     return rms_norm(x, module.weight, module.variance_epsilon)
+
+
+def _is_like_llamas_attention(module: nn.Module) -> bool:
+    children = {name for name, _ in module.named_children()}
+    norms = {"q_norm", "k_norm"}
+    return (
+        children - norms - {"rotary_emb"} == {"q_proj", "k_proj", "v_proj", "o_proj"}
+        and len(children & norms) in (0, 2)
+        and hasattr(module, "head_dim")
+    )
+
+
+def _is_like_llamas_mlp(module: nn.Module) -> bool:
+    children = {name for name, _ in module.named_children()}
+    if children != {"gate_proj", "up_proj", "down_proj", "act_fn"}:
+        return False
+    x = torch.linspace(-4, 4, 9)
+    activation: Any = module.act_fn
+    return torch.equal(activation(x), F.silu(x))
 
 
 def _is_plain_norm(module: Any) -> bool:

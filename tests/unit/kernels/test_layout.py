@@ -1,45 +1,38 @@
 """Every token of every row has one place in the flat batch and one in the padded ones."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luthier.kernels.layout import BUCKET_SLACK, RowLayout
+from luthier.kernels import layout
+from luthier.kernels.layout import BUCKET_SLACK, Prefix, RowLayout
 
 some_lengths = st.lists(st.integers(1, 60), min_size=1, max_size=30)
 
 
 @given(some_lengths)
 def test_positions_start_anew_in_each_row(lengths: list[int]) -> None:
-    layout = RowLayout.of(lengths)
+    rows = RowLayout.of(lengths)
 
-    assert layout.lengths == tuple(lengths)
-    assert layout.position_ids.tolist() == [place for length in lengths for place in range(length)]
-
-
-@given(some_lengths)
-def test_buckets_hold_each_token_once(lengths: list[int]) -> None:
-    layout = RowLayout.of(lengths)
-
-    tokens = torch.cat([bucket.tokens for bucket in layout.buckets])
-    assert sorted(tokens.tolist()) == list(range(sum(lengths)))
-    assert sum(bucket.rows for bucket in layout.buckets) == len(lengths)
+    assert rows.lengths == tuple(lengths)
+    assert rows.position_ids.tolist() == [place for length in lengths for place in range(length)]
 
 
 @given(some_lengths)
-def test_each_padded_row_is_one_row_in_order_and_then_padding(lengths: list[int]) -> None:
-    row_of_token = [row for row, length in enumerate(lengths) for _ in range(length)]
+def test_buckets_hold_each_row_once_in_order_and_then_padding(lengths: list[int]) -> None:
     starts = [sum(lengths[:row]) for row in range(len(lengths))]
+    expected = {tuple(range(start, start + length)) for start, length in zip(starts, lengths, strict=True)}
 
+    found = []
     for bucket in RowLayout.of(lengths).buckets:
-        assert bucket.gather.shape == (bucket.rows * bucket.length,)
-        assert torch.equal(bucket.gather[bucket.slots], bucket.tokens)
-        real = set(bucket.slots.tolist())
-        for place in range(bucket.rows):
-            slots = [slot for slot in range(place * bucket.length, (place + 1) * bucket.length) if slot in real]
-            row = row_of_token[int(bucket.gather[slots[0]])]
-            assert slots == list(range(place * bucket.length, place * bucket.length + lengths[row]))
-            assert bucket.gather[slots].tolist() == list(range(starts[row], starts[row] + lengths[row]))
+        assert bucket.tokens.shape == (bucket.rows, bucket.length)
+        for places in bucket.tokens.tolist():
+            own = [place for place in places if place >= 0]
+            assert places == own + [-1] * (bucket.length - len(own))
+            found.append(tuple(own))
+    assert len(found) == len(lengths)
+    assert set(found) == expected
 
 
 @given(some_lengths)
@@ -50,7 +43,25 @@ def test_padding_stays_below_a_quarter(lengths: list[int]) -> None:
 
 
 def test_rows_of_like_length_share_a_bucket_whatever_their_order() -> None:
-    layout = RowLayout.of([100, 10, 90, 11])
+    rows = RowLayout.of([100, 10, 90, 11])
 
-    assert [(bucket.rows, bucket.length) for bucket in layout.buckets] == [(2, 11), (2, 100)]
-    assert layout.buckets[0].tokens.tolist() == [*range(100, 110), *range(200, 211)]
+    assert [(bucket.rows, bucket.length) for bucket in rows.buckets] == [(2, 11), (2, 100)]
+    short = rows.buckets[0].tokens
+    assert torch.equal(short[0], torch.tensor([*range(100, 110), -1]))
+    assert torch.equal(short[1], torch.arange(200, 211))
+
+
+def test_rows_go_on_where_their_prefix_ends_and_share_a_bucket_only_behind_the_same_one() -> None:
+    first, second = Prefix(0, 4), Prefix(4, 3)
+    rows = RowLayout.of([2, 2, 2, 2], [first, second, first, None], before=7)
+
+    assert rows.position_ids.tolist() == [4, 5, 3, 4, 4, 5, 0, 1]
+    assert [(bucket.prefix, bucket.rows) for bucket in rows.buckets] == [(None, 1), (first, 2), (second, 1)]
+    assert [bucket.prefix_length for bucket in rows.buckets] == [0, 4, 3]
+
+
+def test_a_bucket_is_no_larger_than_the_cache_is_good_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layout, "BUCKET_SCORES", 250)
+
+    assert [bucket.rows for bucket in RowLayout.of([10] * 5).buckets] == [2, 2, 1]
+    assert [bucket.rows for bucket in RowLayout.of([20, 20]).buckets] == [1, 1]

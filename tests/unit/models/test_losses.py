@@ -74,6 +74,45 @@ def test_loss_and_gradients_are_those_of_each_row_alone(
         assert relative_error(gradients(model, total), expected_gradients) < 1e-4
 
 
+@pytest.mark.parametrize(
+    ("architecture", "parts"),
+    [
+        ("Llama", {"Attention", "MLP", "RMSNorm"}),
+        ("Qwen3", {"Attention", "MLP", "RMSNorm"}),
+        ("Mistral", {"Attention", "MLP", "RMSNorm"}),
+        ("Phi3", {"RMSNorm"}),
+        ("GPT2", set()),
+    ],
+)
+def test_layers_of_llamas_shape_are_fused(architecture: str, parts: set[str], make_model: MakeModel) -> None:
+    model = make_model(architecture)
+    RowsLoss(model)
+
+    fused = {
+        type(module).__name__.removeprefix(architecture) for module in model.modules() if "forward" in vars(module)
+    }
+    assert fused == parts
+
+
+def test_an_attention_that_only_looks_like_llamas_keeps_its_own_forward(
+    make_model: MakeModel, random_rows: MakeRows
+) -> None:
+    model = make_model("Llama")
+    attention = model.model.layers[0].self_attn
+
+    class Louder(type(attention)):  # type: ignore[misc]
+        def forward(self, *args: Any, **kwargs: Any) -> Any:
+            output, weights = super().forward(*args, **kwargs)
+            return 1.5 * output, weights
+
+    attention.__class__ = Louder
+    loss, rows = RowsLoss(model), random_rows(LENGTHS)
+
+    assert loss.fast_path == "on"
+    assert "forward" not in vars(attention)
+    assert relative_error(loss.loss_sum(FlatBatch.of(rows)), loss.plain_sum(FlatBatch.of(rows))) < 1e-5
+
+
 @pytest.mark.parametrize("change", [{"use_rslora": True}, {"use_dora": True}, {"init_lora_weights": "pissa"}], ids=str)
 def test_every_kind_of_adapter_takes_the_fast_path(
     change: dict[str, object], make_model: MakeModel, random_rows: MakeRows
@@ -212,8 +251,8 @@ def test_attention_that_mixes_rows_is_found_out(
 ) -> None:
     exact = fast_path.rows_attention
 
-    def leaky(query: Any, key: Any, value: Any, layout: Any, scaling: float, window: Any) -> torch.Tensor:
-        return exact(query, key, value, layout, scaling, window) + leak * value.sum((0, 1))
+    def leaky(query: Any, key: Any, value: Any, *others: Any) -> torch.Tensor:
+        return exact(query, key, value, *others) + leak * value.sum((0, 1))
 
     monkeypatch.setattr(fast_path, "rows_attention", leaky)
 

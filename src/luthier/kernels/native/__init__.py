@@ -1,0 +1,117 @@
+"""Kernels in C++ for passes that torch would make one after another, compiled on first use for this processor.
+
+Where there is no compiler, or the result cannot be loaded, every caller does the same with torch's own operations.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+
+SOURCE = Path(__file__).with_name("kernels.cpp")
+COMPILERS = ("c++", "g++", "clang++")
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-fPIC", "-std=c++17")
+SUFFIXES = {torch.bfloat16: "bf16", torch.float32: "f32", torch.float64: "f64"}
+
+
+class NativeError(Exception):
+    """Why there are no native kernels here."""
+
+
+def serves(*tensors: torch.Tensor) -> bool:
+    """Whether there are native kernels for these tensors, which all have the type of the first."""
+    dtype = tensors[0].dtype
+    return (
+        dtype in SUFFIXES
+        and all(tensor.device.type == "cpu" and tensor.dtype == dtype for tensor in tensors)
+        and isinstance(library(), ctypes.CDLL)
+    )
+
+
+def run(name: str, dtype: torch.dtype, *arguments: torch.Tensor | int | float | None) -> None:
+    """Call the kernel `name` for tensors stored in `dtype`; results are written into tensors among the arguments.
+
+    Only after `serves`; the kernel trusts the shapes that it is told.
+    """
+    getattr(library(), f"{name}_{SUFFIXES[dtype]}")(*map(_argument, arguments))
+
+
+@functools.cache
+def library() -> ctypes.CDLL | NativeError:
+    """The compiled kernels, or why there are none."""
+    try:
+        return _load(_compiled())
+    except (OSError, NativeError) as error:
+        return error if isinstance(error, NativeError) else NativeError(str(error))
+
+
+def wide(dtype: torch.dtype) -> torch.dtype:
+    """The type that kernels make sums in: float32, for double float64."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def _argument(value: torch.Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_double:
+    if isinstance(value, torch.Tensor):
+        return ctypes.c_void_p(value.data_ptr())
+    if value is None:
+        return ctypes.c_void_p(None)
+    return ctypes.c_double(value) if isinstance(value, float) else ctypes.c_int64(value)
+
+
+def _compiled() -> Path:
+    """The library for this source, compiler and processor; compiled once and kept in the user's cache folder."""
+    compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
+    if compiler is None:
+        raise NativeError(f"no C++ compiler: {', '.join(COMPILERS)}")
+    folder = _cache_folder()
+    target = folder / f"kernels-{_key(compiler)}.so"
+    if not target.is_file():
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            made, linked = Path(scratch) / "kernels.o", Path(scratch) / "kernels.so"
+            _call(compiler, *FLAGS, "-c", str(SOURCE), "-o", str(made))
+            # Without -fopenmp: a second runtime beside torch's would bring threads of its own.
+            _call(compiler, "-shared", str(made), "-o", str(linked))
+            _load(linked)
+            linked.replace(target)
+    return target
+
+
+def _key(compiler: str) -> str:
+    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
+    described = "\n".join([SOURCE.read_text(encoding="utf-8"), *FLAGS, version, torch.__version__, _processor()])
+    return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def _processor() -> str:
+    """What `-march=native` depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return torch.backends.cpu.get_cpu_capability()
+    kinds = ("flags", "Features", "model name")
+    return "\n".join(sorted({line for line in lines if line.startswith(kinds)}))
+
+
+def _cache_folder() -> Path:
+    home = (
+        os.environ.get("LUTHIER_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "luthier"
+    )
+    return Path(home).expanduser() / "kernels"
+
+
+def _call(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise NativeError(f"{command[0]} failed: {done.stderr.strip().splitlines()[0] if done.stderr else ''}")
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    """Raises OSError where it cannot be loaded, such as beside a torch with no OpenMP runtime."""
+    return ctypes.CDLL(str(path))

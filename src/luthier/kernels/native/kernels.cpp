@@ -1,0 +1,362 @@
+// Passes over activations that torch would make one after another, each fused into one. Compiled on first use by
+// luthier.kernels.native; every function has a form in torch beside its caller, which it equals to rounding.
+//
+// Suffixes name the type that tensors are stored in; sums are made in float, for double in double. Matrices are by
+// rows. Threads are those of torch: the OpenMP runtime is not linked but found in the process.
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#define EACH_ROW _Pragma("omp parallel for schedule(static)")
+#define LANES _Pragma("omp simd")
+
+namespace {
+
+struct bf16 {
+    uint16_t bits;
+};
+
+template <class S> struct Wide {
+    using type = float;
+};
+template <> struct Wide<double> {
+    using type = double;
+};
+template <class S> using wide_t = typename Wide<S>::type;
+
+inline float widen(bf16 value) {
+    uint32_t bits = uint32_t(value.bits) << 16;
+    float result;
+    std::memcpy(&result, &bits, sizeof result);
+    return result;
+}
+inline float widen(float value) { return value; }
+inline double widen(double value) { return value; }
+
+// To the nearest, ties to even.
+inline void store(bf16 &target, float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    target.bits = uint16_t((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+inline void store(float &target, float value) { target = value; }
+inline void store(double &target, double value) { target = value; }
+
+// e^x for x <= 88, by a polynomial on [-ln 2 / 2, ln 2 / 2] and the exponent's bits: within 2 units in the last place.
+inline float exponential(float x) {
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float n = x * 1.44269504088896f + 12582912.0f; // rounds to an integer
+    int32_t k;
+    std::memcpy(&k, &n, sizeof k);
+    k -= 0x4b400000;
+    n -= 12582912.0f;
+    float r = x - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    int32_t exponent = (k + 127) << 23;
+    float power;
+    std::memcpy(&power, &exponent, sizeof power);
+    return p * power;
+}
+inline double exponential(double x) { return std::exp(x); }
+
+template <class S>
+void rms_norm_forward(const S *x, const S *weight, S *y, wide_t<S> *inverse, int64_t rows, int64_t size,
+                      double epsilon) {
+    using W = wide_t<S>;
+    EACH_ROW
+    for (int64_t row = 0; row < rows; ++row) {
+        const S *in = x + row * size;
+        S *out = y + row * size;
+        W squares = 0;
+        _Pragma("omp simd reduction(+ : squares)")
+        for (int64_t i = 0; i < size; ++i) {
+            W value = widen(in[i]);
+            squares += value * value;
+        }
+        W scale = W(1) / std::sqrt(squares / W(size) + W(epsilon));
+        inverse[row] = scale;
+        LANES
+        for (int64_t i = 0; i < size; ++i)
+            store(out[i], widen(in[i]) * scale * widen(weight[i]));
+    }
+}
+
+template <class S>
+void rms_norm_backward(const S *d_y, const S *x, const S *weight, const wide_t<S> *inverse, S *d_x, int64_t rows,
+                       int64_t size) {
+    using W = wide_t<S>;
+    EACH_ROW
+    for (int64_t row = 0; row < rows; ++row) {
+        const S *in = x + row * size, *grad = d_y + row * size;
+        S *out = d_x + row * size;
+        W scale = inverse[row], along = 0;
+        _Pragma("omp simd reduction(+ : along)")
+        for (int64_t i = 0; i < size; ++i)
+            along += widen(grad[i]) * widen(weight[i]) * widen(in[i]);
+        along *= scale * scale / W(size);
+        LANES
+        for (int64_t i = 0; i < size; ++i)
+            store(out[i], (widen(grad[i]) * widen(weight[i]) - widen(in[i]) * along) * scale);
+    }
+}
+
+template <class S> void gated_forward(const S *gate, const S *up, S *out, int64_t size) {
+    using W = wide_t<S>;
+    const int64_t block = 4096;
+    EACH_ROW
+    for (int64_t start = 0; start < size; start += block) {
+        int64_t end = start + block < size ? start + block : size;
+        LANES
+        for (int64_t i = start; i < end; ++i) {
+            W g = widen(gate[i]);
+            store(out[i], g / (W(1) + exponential(-g)) * widen(up[i]));
+        }
+    }
+}
+
+template <class S>
+void gated_backward(const S *d_out, const S *gate, const S *up, S *d_gate, S *d_up, int64_t size) {
+    using W = wide_t<S>;
+    const int64_t block = 4096;
+    EACH_ROW
+    for (int64_t start = 0; start < size; start += block) {
+        int64_t end = start + block < size ? start + block : size;
+        LANES
+        for (int64_t i = start; i < end; ++i) {
+            W g = widen(gate[i]), grad = widen(d_out[i]);
+            W open = W(1) / (W(1) + exponential(-g));
+            store(d_up[i], grad * g * open);
+            store(d_gate[i], grad * widen(up[i]) * open * (W(1) + g * (W(1) - open)));
+        }
+    }
+}
+
+// Scores of a block of queries [batch, queries * group, keys] to weights, in place. Query number i stands at place
+// `first + i` of its row and sees the keys up to there, of them the last `window`. log_sums: [batch, queries * group].
+template <class S>
+void causal_softmax(S *scores, wide_t<S> *log_sums, int64_t batch, int64_t queries, int64_t group, int64_t keys,
+                    int64_t first, int64_t window) {
+    using W = wide_t<S>;
+    EACH_ROW
+    for (int64_t row = 0; row < batch * queries * group; ++row) {
+        S *line = scores + row * keys;
+        int64_t place = first + (row / group) % queries;
+        int64_t end = place + 1 < keys ? place + 1 : keys, start = place + 1 - window > 0 ? place + 1 - window : 0;
+        W most = -std::numeric_limits<W>::infinity();
+        _Pragma("omp simd reduction(max : most)")
+        for (int64_t i = start; i < end; ++i)
+            most = widen(line[i]) > most ? widen(line[i]) : most;
+        W sum = 0;
+        _Pragma("omp simd reduction(+ : sum)")
+        for (int64_t i = start; i < end; ++i)
+            sum += exponential(widen(line[i]) - most);
+        W log_sum = most + std::log(sum), share = W(1) / sum;
+        log_sums[row] = log_sum;
+        std::memset(static_cast<void *>(line), 0, start * sizeof(S));
+        LANES
+        for (int64_t i = start; i < end; ++i)
+            store(line[i], exponential(widen(line[i]) - most) * share);
+        std::memset(static_cast<void *>(line + end), 0, (keys - end) * sizeof(S));
+    }
+}
+
+// The same weights once more from scores and the log_sums of the forward pass.
+template <class S>
+void causal_weights(S *scores, const wide_t<S> *log_sums, int64_t batch, int64_t queries, int64_t group, int64_t keys,
+                    int64_t first, int64_t window) {
+    using W = wide_t<S>;
+    EACH_ROW
+    for (int64_t row = 0; row < batch * queries * group; ++row) {
+        S *line = scores + row * keys;
+        int64_t place = first + (row / group) % queries;
+        int64_t end = place + 1 < keys ? place + 1 : keys, start = place + 1 - window > 0 ? place + 1 - window : 0;
+        W log_sum = log_sums[row];
+        std::memset(static_cast<void *>(line), 0, start * sizeof(S));
+        LANES
+        for (int64_t i = start; i < end; ++i)
+            store(line[i], exponential(widen(line[i]) - log_sum));
+        std::memset(static_cast<void *>(line + end), 0, (keys - end) * sizeof(S));
+    }
+}
+
+// d_weights [rows, keys] to d_scores, in place: weights * (d_weights - sum(d_weights * weights)).
+template <class S> void softmax_backward(S *d_weights, const S *weights, int64_t rows, int64_t keys) {
+    using W = wide_t<S>;
+    EACH_ROW
+    for (int64_t row = 0; row < rows; ++row) {
+        S *grad = d_weights + row * keys;
+        const S *weight = weights + row * keys;
+        W along = 0;
+        _Pragma("omp simd reduction(+ : along)")
+        for (int64_t i = 0; i < keys; ++i)
+            along += widen(grad[i]) * widen(weight[i]);
+        LANES
+        for (int64_t i = 0; i < keys; ++i)
+            store(grad[i], widen(weight[i]) * (widen(grad[i]) - along));
+    }
+}
+
+// One head of a token, turned by its angle where it has one: the first `turned` of `size` numbers, halves together.
+// A positive direction turns forward, a negative one back; back is what gradients take.
+template <class S>
+inline void turn(const S *in, S *out, const S *cosine, const S *sine, int64_t turned, int64_t size, wide_t<S> direction,
+                 wide_t<S> scale) {
+    using W = wide_t<S>;
+    int64_t half = turned / 2;
+    if (!turned && scale == W(1)) {
+        std::memcpy(static_cast<void *>(out), in, size * sizeof(S));
+        return;
+    }
+    if (direction > 0) {
+        LANES
+        for (int64_t i = 0; i < half; ++i) {
+            W a = widen(in[i]), b = widen(in[i + half]);
+            store(out[i], (a * widen(cosine[i]) - b * widen(sine[i])) * scale);
+            store(out[i + half], (b * widen(cosine[i + half]) + a * widen(sine[i + half])) * scale);
+        }
+    } else {
+        LANES
+        for (int64_t i = 0; i < half; ++i) {
+            W a = widen(in[i]), b = widen(in[i + half]);
+            store(out[i], (a * widen(cosine[i]) + b * widen(sine[i + half])) * scale);
+            store(out[i + half], (b * widen(cosine[i + half]) - a * widen(sine[i])) * scale);
+        }
+    }
+    LANES
+    for (int64_t i = turned; i < size; ++i)
+        store(out[i], widen(in[i]) * scale);
+}
+
+// Heads of tokens, [T, groups, group, size] with `stride` numbers from token to token and `head_stride` from head to
+// head, to rows padded to one length: [rows, groups, length, group, size]. `tokens` [rows, length] says which token lies where, -1 where none.
+template <class S>
+void pad_heads(const S *flat, int64_t stride, int64_t head_stride, const int64_t *tokens, int64_t rows, int64_t length, int64_t groups,
+               int64_t group, int64_t size, const S *cosine, const S *sine, int64_t turned, double scale, S *padded) {
+    _Pragma("omp parallel for schedule(static) collapse(2)")
+    for (int64_t row = 0; row < rows; ++row)
+        for (int64_t head = 0; head < groups; ++head)
+            for (int64_t place = 0; place < length; ++place) {
+                int64_t token = tokens[row * length + place];
+                S *out = padded + ((row * groups + head) * length + place) * group * size;
+                if (token < 0) {
+                    std::memset(static_cast<void *>(out), 0, group * size * sizeof(S));
+                    continue;
+                }
+                const S *in = flat + token * stride + head * group * head_stride;
+                const S *cos_row = turned ? cosine + token * turned : cosine;
+                const S *sin_row = turned ? sine + token * turned : sine;
+                for (int64_t i = 0; i < group; ++i)
+                    turn(in + i * head_stride, out + i * size, cos_row, sin_row, turned, size, wide_t<S>(1),
+                         wide_t<S>(scale));
+            }
+}
+
+// The way back: the tokens at `tokens` [rows, length] (-1: none) get what lies at places `from` on of the padded rows
+// [rows, groups, from + length, group, size].
+template <class S>
+void unpad_heads(const S *padded, int64_t from, const int64_t *tokens, int64_t rows, int64_t length, int64_t groups,
+                 int64_t group, int64_t size, const S *cosine, const S *sine, int64_t turned, double scale, S *flat,
+                 int64_t stride) {
+    _Pragma("omp parallel for schedule(static) collapse(2)")
+    for (int64_t row = 0; row < rows; ++row)
+        for (int64_t head = 0; head < groups; ++head)
+            for (int64_t place = 0; place < length; ++place) {
+                int64_t token = tokens[row * length + place];
+                if (token < 0)
+                    continue;
+                const S *in = padded + ((row * groups + head) * (from + length) + from + place) * group * size;
+                S *out = flat + token * stride + head * group * size;
+                const S *cos_row = turned ? cosine + token * turned : cosine;
+                const S *sin_row = turned ? sine + token * turned : sine;
+                for (int64_t i = 0; i < group; ++i)
+                    turn(in + i * size, out + i * size, cos_row, sin_row, turned, size, wide_t<S>(-1),
+                         wide_t<S>(scale));
+            }
+}
+
+// Logits [rows, size] to softmax(logits) - onehot(label), in place, where `wanted`; the loss of each row.
+template <class S>
+void cross_entropy(S *logits, const int64_t *labels, wide_t<S> *losses, int64_t rows, int64_t size, int64_t wanted) {
+    using W = wide_t<S>;
+    EACH_ROW
+    for (int64_t row = 0; row < rows; ++row) {
+        S *line = logits + row * size;
+        W most = -std::numeric_limits<W>::infinity();
+        _Pragma("omp simd reduction(max : most)")
+        for (int64_t i = 0; i < size; ++i)
+            most = widen(line[i]) > most ? widen(line[i]) : most;
+        W sum = 0;
+        _Pragma("omp simd reduction(+ : sum)")
+        for (int64_t i = 0; i < size; ++i)
+            sum += exponential(widen(line[i]) - most);
+        W own = widen(line[labels[row]]);
+        losses[row] = std::log(sum) + most - own;
+        if (!wanted)
+            continue;
+        W share = W(1) / sum;
+        LANES
+        for (int64_t i = 0; i < size; ++i)
+            store(line[i], exponential(widen(line[i]) - most) * share);
+        store(line[labels[row]], exponential(own - most) * share - W(1));
+    }
+}
+
+} // namespace
+
+#define FOR_TYPE(S, suffix)                                                                                            \
+    extern "C" void rms_norm_forward_##suffix(const S *x, const S *weight, S *y, wide_t<S> *inverse, int64_t rows,     \
+                                              int64_t size, double epsilon) {                                          \
+        rms_norm_forward(x, weight, y, inverse, rows, size, epsilon);                                                  \
+    }                                                                                                                  \
+    extern "C" void rms_norm_backward_##suffix(const S *d_y, const S *x, const S *weight, const wide_t<S> *inverse,    \
+                                               S *d_x, int64_t rows, int64_t size) {                                   \
+        rms_norm_backward(d_y, x, weight, inverse, d_x, rows, size);                                                   \
+    }                                                                                                                  \
+    extern "C" void gated_forward_##suffix(const S *gate, const S *up, S *out, int64_t size) {                         \
+        gated_forward(gate, up, out, size);                                                                            \
+    }                                                                                                                  \
+    extern "C" void gated_backward_##suffix(const S *d_out, const S *gate, const S *up, S *d_gate, S *d_up,            \
+                                            int64_t size) {                                                            \
+        gated_backward(d_out, gate, up, d_gate, d_up, size);                                                           \
+    }                                                                                                                  \
+    extern "C" void causal_softmax_##suffix(S *scores, wide_t<S> *log_sums, int64_t batch, int64_t queries,            \
+                                            int64_t group, int64_t keys, int64_t first, int64_t window) {              \
+        causal_softmax(scores, log_sums, batch, queries, group, keys, first, window);                                  \
+    }                                                                                                                  \
+    extern "C" void causal_weights_##suffix(S *scores, const wide_t<S> *log_sums, int64_t batch, int64_t queries,      \
+                                            int64_t group, int64_t keys, int64_t first, int64_t window) {              \
+        causal_weights(scores, log_sums, batch, queries, group, keys, first, window);                                  \
+    }                                                                                                                  \
+    extern "C" void softmax_backward_##suffix(S *d_weights, const S *weights, int64_t rows, int64_t keys) {            \
+        softmax_backward(d_weights, weights, rows, keys);                                                              \
+    }                                                                                                                  \
+    extern "C" void pad_heads_##suffix(const S *flat, int64_t stride, int64_t head_stride, const int64_t *tokens,         \
+                                       int64_t rows,             \
+                                       int64_t length, int64_t groups, int64_t group, int64_t size, const S *cosine,   \
+                                       const S *sine, int64_t turned, double scale, S *padded) {                       \
+        pad_heads(flat, stride, head_stride, tokens, rows, length, groups, group, size, cosine, sine, turned, scale, padded);       \
+    }                                                                                                                  \
+    extern "C" void unpad_heads_##suffix(const S *padded, int64_t from, const int64_t *tokens, int64_t rows,           \
+                                         int64_t length, int64_t groups, int64_t group, int64_t size, const S *cosine, \
+                                         const S *sine, int64_t turned, double scale, S *flat, int64_t stride) {       \
+        unpad_heads(padded, from, tokens, rows, length, groups, group, size, cosine, sine, turned, scale, flat,        \
+                    stride);                                                                                           \
+    }                                                                                                                  \
+    extern "C" void cross_entropy_##suffix(S *logits, const int64_t *labels, wide_t<S> *losses, int64_t rows,          \
+                                           int64_t size, int64_t wanted) {                                             \
+        cross_entropy(logits, labels, losses, rows, size, wanted);                                                     \
+    }
+
+FOR_TYPE(bf16, bf16)
+FOR_TYPE(float, f32)
+FOR_TYPE(double, f64)
