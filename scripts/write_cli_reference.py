@@ -141,10 +141,16 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
     "plan": {
         "memory_bytes": "at the peak",
         "seconds": "of training: `low`, `expected`, `high`",
-        "cost": "the same in the currency of planning.price_per_hour",
+        "cost": "the same in `currency`: planning.price_per_hour and electricity",
         "advice": "sentences",
         "data": "`enough`, `forecast`",
         "plan": "id",
+        "measured": "false where there were no weights to run: then all is calculated",
+        "workload": "what it is made for: `rows`, `tokens`, `target_tokens`, `longest`, `source`",
+        "machines": "this one first, then those of the price table by projection: `name`, `memory_bytes` needed, "
+        "`device_bytes`, `fits`, `how` (what to change), `tokens_per_second`, `seconds`, `cost` as ranges, "
+        "`kilowatt_hours`, `measured`",
+        "currency": "of the price table",
         "memory": "bytes by what holds them: `weights`, `gradients`, `optimiser`, `activations`, `logits`, `runtime`",
         "probe_seconds": "wall time of the estimate",
     },

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from luthier.cli import data, registry, release, stages, start, tokenizer, use
+from luthier.cli import data, planning, registry, release, stages, start, tokenizer, use
 from luthier.cli.options import help_without_command
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ app.command()(stages.prepare)
 app.add_typer(data.app, name="data")
 app.add_typer(tokenizer.app, name="tokenizer")
 app.command()(stages.check)
-app.command()(stages.plan)
+app.command()(planning.plan)
 app.command()(stages.train)
 app.command()(stages.pretrain)
 app.command()(stages.evaluate)

@@ -1,4 +1,4 @@
-"""Commands that make artefacts: prepare, check, plan, train, evaluate, compose."""
+"""Commands that make artefacts: prepare, check, train, evaluate, compose."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,6 @@ from luthier.cli.comparison import show_comparison
 from luthier.cli.console import print_json, print_table
 from luthier.cli.exit_codes import REFUSED
 from luthier.cli.options import AsJson, Overrides, Recipe, open_here
-from luthier.core.sizes import gigabytes
 
 if TYPE_CHECKING:
     from luthier.pipeline.train import Trained
@@ -53,26 +52,6 @@ def check(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = F
         print(f"Verdict: {checked.verdict}")
     if checked.verdict == "fail":
         raise typer.Exit(REFUSED)
-
-
-def plan(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = False) -> None:
-    """Estimate memory, time and cost of the training, and whether there is enough data."""
-    with open_here(recipe, override) as project:
-        planned = luthier.plan(project)
-    if as_json:
-        print_json(planned.to_json())
-        return
-    figures = planned.figures
-    low, expected, high = (
-        f"{value / 60:.1f}" for value in (figures.seconds.low, figures.seconds.expected, figures.seconds.high)
-    )
-    print(f"Time:   {expected} minutes expected ({low} to {high})")
-    print(f"Memory: {gigabytes(figures.memory.total)}")
-    if figures.cost.expected:
-        print(f"Cost:   {figures.cost.expected:.2f} ({figures.cost.low:.2f} to {figures.cost.high:.2f})")
-    print(f"Data:   {figures.data.forecast}")
-    for advice in figures.advice:
-        print(f"- {advice}")
 
 
 def train(

@@ -22,6 +22,11 @@ def recompute_layers(model: nn.Module) -> None:
         layer.forward = partial(_recomputed, layer.forward)
 
 
+def recomputes(model: nn.Module) -> bool:
+    """Whether `recompute_layers` was called on this model."""
+    return any(getattr(vars(layer).get("forward"), "func", None) is _recomputed for layer in layers_of(model))
+
+
 def recomputed_bytes(model: Any, kept: int, tokens: int) -> int:
     """Bytes that `recompute_layers` leaves of `kept` bytes of activations, of so many tokens: the inputs of all layers,
     and all that one of them keeps."""

@@ -1,116 +1,176 @@
-"""`luthier plan`: what a training will need, measured on a few steps of it."""
+"""`luthier plan`: what a training will need here and elsewhere, measured on a few steps of it or reckoned on paper."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-
 from luthier.core.artefacts import Plan
 from luthier.core.identity import content_id
 from luthier.core.recipe import Dtype, Recipe
 from luthier.kernels.allocator import free_memory
+from luthier.kernels.ceiling import matmul_flops, weight_bytes_per_second
 from luthier.models.adapter import trainable
+from luthier.models.loading import DTYPES, resolve_dtype
 from luthier.pipeline.base import open_base
-from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
+from luthier.pipeline.objectives import training_dataset
 from luthier.pipeline.prepare import data_need
+from luthier.pipeline.prices import open_prices
+from luthier.pipeline.probe import probe
 from luthier.pipeline.project import Project
+from luthier.pipeline.workload import bare_config, workload_of, workload_on_paper
 from luthier.planning import (
+    RUNTIME_BYTES,
+    Around,
     ForwardPass,
     Machine,
     ModelShape,
     PlanFigures,
+    Prices,
+    Projection,
+    Range,
     Schedule,
     Setup,
     Way,
+    Workload,
     estimate,
-    measured_speed,
+    here,
+    project_on,
+    projected_speed,
     trained_by,
 )
-from luthier.training import Schedule as StepSchedule
-from luthier.training.objective import E, Example
+from luthier.training.objective import Example
+from luthier.training.schedule import PACK_TOKENS
 
-PROBE_BATCHES = 4
-"""Forward and backward passes that are timed; the first warms up and does not count."""
+HERE = "this machine"
+LEAST_FACTOR, LARGEST_FACTOR = 0.2, 5.0
+"""How far a probe may correct the memory that grows with the batch; beyond, it measured something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
+    """A plan and all its figures. `machines` begins with this one."""
+
     plan: str
     figures: PlanFigures
+    workload: Workload
+    machines: tuple[Projection, ...]
+    currency: str
+    measured: bool
     seconds: float
 
     def to_json(self) -> dict[str, object]:
-        return {"plan": self.plan, **self.figures.to_json(), "probe_seconds": round(self.seconds, 2)}
+        return {
+            "plan": self.plan,
+            **self.figures.to_json(),
+            "measured": self.measured,
+            "workload": self.workload.to_json(),
+            "machines": [machine.to_json() for machine in self.machines],
+            "currency": self.currency,
+            "probe_seconds": round(self.seconds, 2),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Basis:
+    """What the figures are made from."""
+
+    parents: tuple[str, ...]
+    workload: Workload
+    setup: Setup
+    schedule: Schedule
+    speed: Range
+    around: Around
+    factor: float
+    measured: bool
 
 
 def plan(project: Project) -> Planned:
-    """Estimate memory, time and cost of training this recipe here, and whether its data suffices."""
+    """Estimate memory, time and cost of training this recipe here and on the machines of the price table, and whether
+    its data suffices.
+
+    Some steps are run, unless there are no weights to run: then everything is calculated from `config.json`.
+    """
     begin = time.monotonic()
     available = free_memory()
     recipe = project.recipe
     with project.locked("plan"):
-        base = open_base(project)
-        dataset = training_dataset(project, base)
-        lesson = open_lesson(project, base, dataset)
-        rows = lesson.rows
-        steps = lesson.schedule(recipe.training, recipe.data.max_length)
-        setup = _setup(lesson, recipe, base.dtype, max((batch for step in steps.steps for batch in step), key=_tokens))
-        data = data_need(recipe.task, len(rows), sum(map(_targets, rows)), recipe.training.num_train_epochs)
-        schedule = Schedule(
-            tokens_per_epoch=_tokens(rows),
-            num_train_epochs=recipe.training.num_train_epochs,
-            tokens_per_step=math.ceil(steps.tokens / len(steps.steps)),
-            validation_tokens=_tokens(lesson.validation),
-            eval_steps=recipe.training.eval_steps,
-        )
-        speed = measured_speed(_probe(project, lesson, steps))
-        figures = estimate(setup, schedule, speed, Machine(available, recipe.planning.price_per_hour), data)
-        content = {**figures.to_json(), "tokens_per_second": speed.to_json()}
-        identity = content_id("plan", [dataset.id, base.artefact.id, content])
-        project.registry.add(Plan(id=identity, parents=(dataset.id, base.artefact.id), summary=content))
-    return Planned(identity, figures, time.monotonic() - begin)
+        prices = open_prices(project)
+        config = bare_config(project)
+        basis = _measured(project) if config is None else _on_paper(project, config, prices)
+        workload = basis.workload
+        need = data_need(recipe.task, workload.rows, workload.target_tokens, recipe.training.num_train_epochs)
+        price = recipe.planning.price_per_hour + prices.watts_here / 1000 * prices.electricity_per_kwh
+        machine = Machine(available, price)
+        figures = estimate(basis.setup, basis.schedule, basis.speed, machine, need, basis.around, basis.factor)
+        own = here(HERE, basis.setup, available, figures, basis.speed, prices.watts_here, basis.measured)
+        others = (project_on(basis.setup, basis.schedule, device, prices, basis.factor) for device in prices.hardware)
+        machines = (own, *others)
+        content = {**figures.to_json(), "tokens_per_second": basis.speed.to_json()}
+        identity = content_id("plan", [*basis.parents, content])
+        project.registry.add(Plan(id=identity, parents=basis.parents, summary=content))
+    return Planned(
+        *(identity, figures, workload, machines, prices.currency, basis.measured), seconds=time.monotonic() - begin
+    )
 
 
-def _probe(project: Project, lesson: Lesson[E], steps: StepSchedule[E]) -> list[float]:
-    """Tokens per second of single optimiser steps as training will run them, weights unchanged."""
-    parameters = list(trainable(lesson.model).values())
-    batches = [batch for step in steps.steps for batch in step][:PROBE_BATCHES]
-    lesson.start([row for batch in batches for row in batch])
-    speeds = []
-    for number in range(PROBE_BATCHES):
-        batch = batches[number % len(batches)]
-        begin = time.monotonic()
-        torch.autograd.grad(lesson.objective.step(batch)(batch), parameters)
-        speeds.append(_tokens(batch) / (time.monotonic() - begin))
-        project.reporter.progress("timing a few steps", number + 1, PROBE_BATCHES)
-    return speeds[1:]
+def _measured(project: Project) -> _Basis:
+    """From the steps of a real training."""
+    recipe = project.recipe
+    base = open_base(project)
+    dataset = training_dataset(project, base)
+    found = probe(project, base, dataset)
+    steps = found.training.schedule
+    examples = [row for step in steps.steps[: steps.steps_per_epoch] for batch in step for row in batch]
+    workload = workload_of(examples, found.training.validation_examples, dataset)
+    batches = [batch for step in steps.steps for batch in step]
+    setup = _setup(found.model, recipe, base.dtype, max(batches, key=_tokens), found.recomputes)
+    memory = setup.memory
+    rest = found.peak_bytes - (memory.fixed - RUNTIME_BYTES)
+    factor = min(LARGEST_FACTOR, max(LEAST_FACTOR, rest / memory.growing))
+    schedule = Schedule(
+        tokens_per_epoch=steps.tokens // recipe.training.num_train_epochs,
+        num_train_epochs=recipe.training.num_train_epochs,
+        tokens_per_step=max(1, steps.tokens // len(steps.steps)),
+        validation_tokens=workload.validation_tokens,
+        eval_steps=recipe.training.eval_steps,
+    )
+    parents = (dataset.id, base.artefact.id)
+    return _Basis(parents, workload, setup, schedule, found.tokens_per_second, found.around, factor, measured=True)
 
 
-def _setup(lesson: Lesson[Any], recipe: Recipe, dtype: Dtype, largest: Sequence[Example]) -> Setup:
+def _on_paper(project: Project, config: dict[str, object], prices: Prices) -> _Basis:
+    """From sizes alone, and what this machine computes at best."""
+    recipe = project.recipe
+    shape, workload = ModelShape.of(config), workload_on_paper(project)
+    dtype = resolve_dtype(recipe.model.dtype)
+    pack = min(PACK_TOKENS, recipe.data.max_length)
+    schedule, forward = workload.steps(recipe.training, pack)
+    way = Way(dtype, recipe.model.quantization == "int8", recipe.training.gradient_checkpointing is True)
+    r = recipe.adapter.r if recipe.adapter.method == "lora" else 0
+    setup = Setup(shape, trained_by(shape, recipe.adapter), way, forward, r)
+    flops, bandwidth = matmul_flops(DTYPES[dtype]), weight_bytes_per_second(DTYPES[dtype])
+    speed = projected_speed(setup, schedule.tokens_per_step, flops, bandwidth, prices)
+    return _Basis((), workload, setup, schedule, speed, Around(), factor=1.0, measured=False)
+
+
+def _setup(model: Any, recipe: Recipe, dtype: Dtype, largest: Sequence[Example], recomputes: bool) -> Setup:
     """What is trained, with the largest forward pass; sizes are those of the base model's configuration."""
-    shape = ModelShape.of(lesson.model.config.to_dict())
-    counted = sum(parameter.numel() for parameter in trainable(lesson.model).values())
+    shape = ModelShape.of(model.config.to_dict())
+    counted = sum(parameter.numel() for parameter in trainable(model).values())
     trained = replace(trained_by(shape, recipe.adapter), parameters=counted)
     tokens = _tokens(largest)
     row_tokens = sum(len(row) ** 2 for row in largest) // tokens
     # Of labels there are so few that their logits do not count.
-    targets = sum(map(_targets, largest)) if recipe.task != "classification" else 0
-    again = recipe.training.gradient_checkpointing is True
+    targets = sum(row.target_tokens for row in largest) if recipe.task != "classification" else 0
     return Setup(
         shape,
         trained,
-        Way(dtype, recipe.model.quantization == "int8", again),
+        Way(dtype, recipe.model.quantization == "int8", recomputes),
         ForwardPass(tokens, targets, row_tokens),
         recipe.adapter.r if recipe.adapter.method == "lora" else 0,
     )
 
 
 def _tokens(rows: Sequence[Example]) -> int:
-    return sum(len(row) for row in rows)
-
-
-def _targets(row: Example) -> int:
-    return row.target_tokens
+    return sum(map(len, rows))

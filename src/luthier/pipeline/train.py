@@ -107,7 +107,7 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     checkpoint = Checkpoint(partial, writes=ranks.is_first)
     if resume and not checkpoint.path.is_file():
         raise TrainingError(f"there is nothing to resume: {_why_not(partial.parent, inputs)}")
-    training, model = _set_up(project, base, dataset, ranks)
+    training, model = set_up(project, base, dataset, ranks)
     start = fingerprints(training.parameters)
     if resume:
         project.reporter.say(f"going on from step {checkpoint.done_steps()} of {len(training.schedule.steps)}")
@@ -151,7 +151,7 @@ def _refuse_unmoved(start: Mapping[str, bytes], training: Training[Any]) -> int:
     return stayed
 
 
-def _set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tuple[Training[Any], Any]:
+def set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tuple[Training[Any], Any]:
     """Everything that the loop needs, and the model."""
     recipe = project.recipe
     lesson = open_lesson(project, base, dataset)

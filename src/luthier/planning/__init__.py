@@ -1,8 +1,10 @@
 """Memory, time, cost and data need of a training: arithmetic on numbers that are passed in."""
 
-from luthier.planning.duration import Range, Schedule, measured_speed, training_cost, training_seconds
-from luthier.planning.estimate import Machine, PlanFigures, Setup, estimate, memory_advice
+from luthier.planning.choices import memory_advice
+from luthier.planning.duration import Around, Range, Schedule, measured_speed, training_cost, training_seconds
+from luthier.planning.estimate import Machine, PlanFigures, estimate
 from luthier.planning.memory import (
+    RUNTIME_BYTES,
     ForwardPass,
     Kept,
     MemoryEstimate,
@@ -10,30 +12,47 @@ from luthier.planning.memory import (
     estimate_memory,
     tokens_that_fit,
 )
+from luthier.planning.operations import operations_per_token
+from luthier.planning.prices import Hardware, Prices, default_prices, read_prices
+from luthier.planning.projection import Projection, here, project_on, projected_speed
+from luthier.planning.setup import Setup
 from luthier.planning.shape import ModelShape
 from luthier.planning.sufficiency import DataNeed, forecast_data, forecast_labels, forecast_texts
 from luthier.planning.trained import Trained, trained_by
+from luthier.planning.workload import Workload
 
 __all__ = [
+    "RUNTIME_BYTES",
+    "Around",
     "DataNeed",
     "ForwardPass",
+    "Hardware",
     "Kept",
     "Machine",
     "MemoryEstimate",
     "ModelShape",
     "PlanFigures",
+    "Prices",
+    "Projection",
     "Range",
     "Schedule",
     "Setup",
     "Trained",
     "Way",
+    "Workload",
+    "default_prices",
     "estimate",
     "estimate_memory",
     "forecast_data",
     "forecast_labels",
     "forecast_texts",
+    "here",
     "measured_speed",
     "memory_advice",
+    "operations_per_token",
+    "project_on",
+    "projected_speed",
+    "read_prices",
     "tokens_that_fit",
     "trained_by",
     "training_cost",

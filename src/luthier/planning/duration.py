@@ -70,10 +70,31 @@ def measured_speed(tokens_per_second: Sequence[float]) -> Range:
     return Range(min(tokens_per_second), statistics.median(tokens_per_second), max(tokens_per_second))
 
 
-def training_seconds(schedule: Schedule, tokens_per_second: Range) -> Range:
-    """Wall seconds of the loop with its validations; early stopping would shorten it, which is not counted on."""
-    work = schedule.training_tokens + schedule.validation_work
-    return Range(work / tokens_per_second.high, work / tokens_per_second.expected, work / tokens_per_second.low)
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a training does beside its steps, as a probe measured it: loading and preparing, validating so many tokens a
+    second, and writing a checkpoint every so many seconds."""
+
+    setup_seconds: float = 0.0
+    validation_tokens_per_second: float | None = None
+    save_seconds: float = 0.0
+    seconds_between_saves: float = 30.0
+
+
+def training_seconds(schedule: Schedule, tokens_per_second: Range, around: Around | None = None) -> Range:
+    """Wall seconds of a training with its validations; early stopping would shorten it, which is not counted on.
+
+    Where no probe has timed validation it is taken to be `FORWARD_SPEEDUP` times as fast as training.
+    """
+    known = around or Around()
+
+    def seconds(speed: float) -> float:
+        validating = known.validation_tokens_per_second or FORWARD_SPEEDUP * speed
+        loop = schedule.training_tokens / speed + schedule.validations * schedule.validation_tokens / validating
+        saves = loop / known.seconds_between_saves + schedule.validations + 1
+        return known.setup_seconds + loop + saves * known.save_seconds
+
+    return Range(*map(seconds, (tokens_per_second.high, tokens_per_second.expected, tokens_per_second.low)))
 
 
 def training_cost(seconds: Range, price_per_hour: float) -> Range:

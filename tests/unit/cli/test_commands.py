@@ -40,7 +40,9 @@ def test_check_exits_2_when_the_model_cannot_learn(command, prepared_shop):
 
 def test_plan_prints_time_memory_and_cost(command, prepared_shop):
     ended = command(prepared_shop, "plan", "-o", "planning.price_per_hour=3600")
-    assert re.search(r"^Time:   \d+\.\d minutes expected \(\d+\.\d to \d+\.\d\)\nMemory: 0\.\d GB\nCost:   ", ended.out)
+    assert re.search(r"^Time:   \d+\.\d minutes \(\d+\.\d to \d+\.\d\), measured", ended.out)
+    assert re.search(r"^Memory: \d\.\d GB \(weights .*\nCost:   .* USD$", ended.out, re.MULTILINE)
+    assert re.search(r"^NVIDIA L4 +24\.0 GB ", ended.out, re.MULTILINE)
     assert "- Training needs about 0." in ended.out
 
 

@@ -74,7 +74,7 @@ def test_check_reports_findings(reported):
 def test_plan_reports_ranges(reported):
     found = reported("plan")
     assert found["seconds"]["low"] <= found["seconds"]["expected"] <= found["seconds"]["high"]
-    assert found["cost"] == {"low": 0.0, "expected": 0.0, "high": 0.0}
+    assert 0 < found["cost"]["low"] <= found["cost"]["expected"] <= found["cost"]["high"]
     assert set(found["data"]) == {"enough", "forecast"}
     assert found["data"]["enough"] is False
     assert found["memory_bytes"] == sum(found["memory"].values())

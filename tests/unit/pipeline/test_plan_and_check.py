@@ -1,6 +1,11 @@
+import json
+
 import pytest
+import yaml
 
 import luthier
+from luthier.core.errors import RecipeError
+from luthier.planning import default_prices
 
 
 def test_a_plan_is_measured_and_recorded(prepared, reporter):
@@ -13,7 +18,10 @@ def test_a_plan_is_measured_and_recorded(prepared, reporter):
     assert figures.data.enough is False
     recorded = prepared.registry.get(planned.plan)
     assert recorded.summary["memory_bytes"] == figures.memory.total
-    assert [step[1:3] for step in reporter.steps] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert [step[1:3] for step in reporter.steps] == [(number, 6) for number in range(1, 7)]
+    assert planned.measured
+    assert planned.workload.rows == 42
+    assert list(prepared.workspace.state.glob("probe-*")) == []
 
 
 def sum_of_weights():
@@ -31,7 +39,63 @@ def sum_of_sides():
 def test_a_plan_costs_what_the_machine_costs(prepared_shop):
     with luthier.open_project(prepared_shop, overrides=["planning.price_per_hour=7200"]) as project:
         figures = luthier.plan(project).figures
-    assert figures.cost.expected == pytest.approx(2 * figures.seconds.expected)
+    electricity = 0.065 * 0.20 / 3600
+    assert figures.cost.expected == pytest.approx((2 + electricity) * figures.seconds.expected)
+
+
+@pytest.fixture
+def shop_without_weights(prepared_shop):
+    """A workspace whose base model is a folder with nothing but the configuration of a 7B model."""
+    (prepared_shop / "large").mkdir()
+    config = {
+        "model_type": "qwen2",
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "vocab_size": 152064,
+        "tie_word_embeddings": False,
+    }
+    (prepared_shop / "large" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    return prepared_shop
+
+
+def test_a_configuration_alone_is_planned_for_every_machine_of_the_price_table(shop_without_weights):
+    with luthier.open_project(shop_without_weights, overrides=["model.base=large", "planning.assume={}"]) as project:
+        planned = luthier.plan(project)
+    assert not planned.measured
+    assert planned.workload.source == "planning.assume"
+    assert planned.figures.memory.total > 15e9
+    prices = yaml.safe_load((shop_without_weights / "prices.yaml").read_text(encoding="utf-8"))
+    assert [machine.name for machine in planned.machines] == [
+        "this machine",
+        *(device["name"] for device in prices["hardware"]),
+    ]
+    for machine in planned.machines[1:]:
+        assert machine.fits
+        assert 0 < machine.seconds.low < machine.seconds.expected < machine.seconds.high
+        assert machine.cost.expected > 0
+
+
+def test_without_an_assumption_the_newest_dataset_counts(shop_without_weights):
+    with luthier.open_project(shop_without_weights, overrides=["model.base=large"]) as project:
+        planned = luthier.plan(project)
+        assert planned.workload.rows == 42
+        assert "characters a token" in planned.workload.source
+
+
+def test_prices_are_the_workspaces_own(prepared_shop):
+    own = yaml.safe_load(default_prices()) | {"currency": "EUR", "hardware": []}
+    (prepared_shop / "prices.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")
+    with luthier.open_project(prepared_shop) as project:
+        planned = luthier.plan(project)
+        assert (planned.currency, len(planned.machines)) == ("EUR", 1)
+    with (
+        luthier.open_project(prepared_shop, overrides=["planning.prices=other.yaml"]) as project,
+        pytest.raises(RecipeError, match=r"there is no file other\.yaml"),
+    ):
+        luthier.plan(project)
 
 
 def test_a_plan_changes_no_weight(prepared):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from luthier.planning.duration import Range, Schedule, measured_speed, training_cost, training_seconds
+from luthier.planning.duration import Around, Range, Schedule, measured_speed, training_cost, training_seconds
 
 SCHEDULE = Schedule(
     tokens_per_epoch=10_000, num_train_epochs=3, tokens_per_step=1_024, validation_tokens=1_000, eval_steps=10
@@ -23,6 +23,13 @@ def test_seconds_are_work_over_speed():
     """30,000 training tokens and 3 validations of 1,000 at twice the speed are 31,500."""
     seconds = training_seconds(SCHEDULE, Range(100, 200, 300))
     assert (seconds.low, seconds.expected, seconds.high) == pytest.approx((105, 157.5, 315))
+
+
+def test_what_a_probe_timed_beside_the_steps_counts():
+    """30,000 tokens at 200 and 3 validations of 1,000 at 500 are 156 s; a checkpoint every 30 s and at validations."""
+    around = Around(10.0, 500.0, save_seconds=2.0, seconds_between_saves=30.0)
+    expected = training_seconds(SCHEDULE, Range(200, 200, 200), around).expected
+    assert expected == pytest.approx(10 + 156 + 2 * (156 / 30 + 4))
 
 
 def test_speed_is_the_median_of_the_steps_with_slowest_and_fastest():

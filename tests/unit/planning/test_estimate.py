@@ -4,9 +4,11 @@ from dataclasses import replace
 import pytest
 
 from luthier.core.recipe import AdapterSection
+from luthier.planning.choices import memory_advice
 from luthier.planning.duration import Range, Schedule
-from luthier.planning.estimate import Machine, Setup, estimate, memory_advice
+from luthier.planning.estimate import Machine, estimate
 from luthier.planning.memory import ForwardPass, Way
+from luthier.planning.setup import Setup
 from luthier.planning.shape import ModelShape
 from luthier.planning.sufficiency import DataNeed
 from luthier.planning.trained import trained_by

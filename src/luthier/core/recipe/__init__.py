@@ -9,7 +9,7 @@ from luthier.core.recipe.cleaning import CleanSection, PersonalKind, RedactSecti
 from luthier.core.recipe.data import DataSection, OverLength, SplitSection
 from luthier.core.recipe.evaluation import EvaluationSection, GatesSection, JudgeSection
 from luthier.core.recipe.model import Dtype, ModelSection
-from luthier.core.recipe.planning import PlanningSection
+from luthier.core.recipe.planning import AssumeSection, PlanningSection
 from luthier.core.recipe.reading import SECRET, parse_recipe, recipe_schema
 from luthier.core.recipe.section import Positive, Section, Share
 from luthier.core.recipe.serving import ServingSection
@@ -20,6 +20,7 @@ from luthier.core.recipe.whole import Recipe, Task
 __all__ = [
     "SECRET",
     "AdapterSection",
+    "AssumeSection",
     "CleanSection",
     "DataSection",
     "Dtype",

@@ -4,10 +4,25 @@ from typing import Annotated
 
 from pydantic import Field
 
-from luthier.core.recipe.section import Section
+from luthier.core.recipe.section import Positive, Section
+
+
+class AssumeSection(Section):
+    """Rows to plan for while there are none."""
+
+    rows: Positive = Field(1000, description="training rows")
+    tokens_per_row: Positive = Field(300, description="on average")
+    target_tokens_per_row: Positive = Field(100, description="of these, how many are learnt to be said")
 
 
 class PlanningSection(Section):
-    """What this machine costs you."""
+    """What `luthier plan` reckons with."""
 
-    price_per_hour: Annotated[float, Field(ge=0)] = Field(0.0, description="in your currency")
+    price_per_hour: Annotated[float, Field(ge=0)] = Field(0.0, description="of this machine, in your currency")
+    prices: str = Field(
+        "prices.yaml",
+        description="file with what machines, power and people cost; the first plan writes it, for you to correct",
+    )
+    assume: AssumeSection | None = Field(
+        None, description="rows to plan for instead of a dataset; with them a folder with a config.json is model enough"
+    )

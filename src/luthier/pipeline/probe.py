@@ -1,0 +1,135 @@
+"""A few real steps of a training, to learn how fast it is and how much memory it takes here. Nothing of it is kept."""
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from luthier.core.artefacts import Dataset
+from luthier.models.recompute import recomputes
+from luthier.pipeline.base import Base
+from luthier.pipeline.project import Project
+from luthier.pipeline.train import set_up
+from luthier.planning import Around, Range, measured_speed
+from luthier.training import Checkpoint, Ranks, Training, TrainingState, fit
+from luthier.training.objective import Example
+
+STEPS = 6
+"""Optimiser steps that are run; the first warms up and does not count."""
+SECONDS = 120
+"""After so many no further step is begun, if two have been timed."""
+LARGEST_CHECKPOINT = 2 * 10**9
+"""Bytes of trained weights up to which writing a checkpoint is tried."""
+BYTES_OF_TRAINED = 12
+"""Of a weight in a checkpoint: itself and both moments, in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a few steps told. `peak_bytes` is how far the process grew beyond what it was before it loaded the model."""
+
+    training: Training[Any]
+    model: Any
+    recomputes: bool
+    tokens_per_second: Range
+    peak_bytes: int
+    around: Around
+
+
+class _Enough(Exception):
+    pass
+
+
+def probe(project: Project, base: Base, dataset: Dataset) -> Probe:
+    """Set a training up as `luthier train` does and run some of its steps, its largest forward pass among them."""
+    begin = time.monotonic()
+    with _peak_memory() as grown:
+        training, model = set_up(project, base, dataset, Ranks())
+        set_up_seconds = time.monotonic() - begin
+        speeds, around = _time_steps(project, training)
+    around = replace(around, setup_seconds=set_up_seconds)
+    return Probe(training, model, recomputes(model), measured_speed(speeds), grown[0], around)
+
+
+def _time_steps(project: Project, training: Training[Any]) -> tuple[list[float], Around]:
+    """Tokens per second of single steps, and what validation and checkpoints take."""
+    steps = _chosen(training)
+    sample = _sample(training.validation_examples, sum(map(_tokens, steps[0])))
+    settings = training.settings.model_copy(update={"eval_steps": len(steps), "load_best_model_at_end": False})
+    short = replace(
+        training, schedule=replace(training.schedule, steps=steps), settings=settings, validation_examples=sample
+    )
+    trained = sum(parameter.numel() for parameter in training.parameters.values())
+    begin, speeds, done = time.monotonic(), list[float](), list[tuple[float, int, float]]()
+
+    def on_step(state: TrainingState) -> None:
+        now = time.monotonic() - begin
+        seconds, tokens, _ = done[-1] if done else (0.0, 0, 0.0)
+        if state.tokens > tokens:
+            speeds.append((state.tokens - tokens) / (state.loop_seconds - seconds))
+            done.append((state.loop_seconds, state.tokens, now))
+            project.reporter.progress("timing a few steps", len(done), len(steps))
+        if now > SECONDS and 3 <= len(done) < len(steps):
+            project.reporter.progress("timing a few steps", len(steps), len(steps))
+            raise _Enough
+
+    writes = trained * BYTES_OF_TRAINED <= LARGEST_CHECKPOINT
+    with tempfile.TemporaryDirectory(dir=project.workspace.state, prefix="probe-") as folder:
+        try:
+            fit(short, Checkpoint(Path(folder), writes=writes), False, on_step)
+        except _Enough:
+            sample = []
+    validating = time.monotonic() - begin - done[-1][2] if sample else 0.0
+    # The first checkpoint holds the weights twice; a later one, with the optimiser's moments, three times as much.
+    saving = 1.5 * max(0.0, done[0][2] - done[0][0])
+    speed = _tokens(sample) / max(1e-9, validating - saving) if sample and validating > saving else None
+    around = Around(validation_tokens_per_second=speed, save_seconds=saving)
+    return speeds[1:] or speeds, replace(around, seconds_between_saves=training.settings.save_seconds)
+
+
+def _chosen(training: Training[Any]) -> tuple[Any, ...]:
+    """Steps from all over the training, the one with the largest forward pass among them."""
+    steps = training.schedule.steps
+    spread = [steps[place * len(steps) // STEPS] for place in range(min(STEPS, len(steps)))]
+    largest = max(steps, key=lambda step: max(map(_tokens, step)))
+    return (spread[0], largest, *spread[2:])
+
+
+def _sample(examples: Sequence[Any], tokens: int) -> list[Any]:
+    """The first of them, as many as have about so many tokens."""
+    chosen: list[Any] = []
+    for example in examples:
+        if _tokens(chosen) >= tokens:
+            break
+        chosen.append(example)
+    return chosen
+
+
+def _tokens(rows: Sequence[Example]) -> int:
+    return sum(map(len, rows))
+
+
+@contextmanager
+def _peak_memory(every: float = 0.005) -> Iterator[list[int]]:
+    """Inside, the process is watched; afterwards the one number says by how many bytes it had grown at most."""
+    process, stop = psutil.Process(), threading.Event()
+    before = process.memory_info().rss
+    grown = [0]
+
+    def watch() -> None:
+        while not stop.wait(every):
+            grown[0] = max(grown[0], process.memory_info().rss - before)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield grown
+    finally:
+        stop.set()
+        thread.join()

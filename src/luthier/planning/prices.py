@@ -1,0 +1,100 @@
+"""What machines, power and people cost: a file that users edit."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from luthier.core.errors import RecipeError
+
+Amount = Annotated[float, Field(ge=0)]
+AboveZero = Annotated[float, Field(gt=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Hardware(_Part):
+    """A device as its maker describes it: memory in GB, bandwidth in GB/s, products of bfloat16 in TFLOP/s."""
+
+    name: str
+    memory: AboveZero
+    bandwidth: AboveZero
+    bf16: AboveZero
+    watts: Amount
+    price_per_hour: Amount
+    source: str = ""
+
+
+class Shares(_Part):
+    """What part of the published operations a training reaches."""
+
+    low: AboveZero
+    expected: AboveZero
+    high: AboveZero
+
+
+class Trainings(_Part):
+    """How many whole trainings there will be."""
+
+    first: Amount
+    a_month: Amount
+
+
+class People(_Part):
+    """Hours of people, by what they do."""
+
+    price_per_hour: Amount
+    hours: Mapping[str, Amount]
+    hours_a_month: Mapping[str, Amount]
+
+
+class Serving(_Part):
+    """The machine that answers."""
+
+    price_per_hour: Amount
+    hours_a_month: Amount
+
+
+class Offer(_Part):
+    """What somebody else asks, and the hours that it takes all the same."""
+
+    once: Amount
+    a_month: Amount
+    hours: Amount
+
+
+class Prices(_Part):
+    """The whole file."""
+
+    currency: str
+    electricity_per_kwh: Amount
+    watts_here: Amount
+    share_of_flops: Shares
+    share_of_bandwidth: AboveZero
+    hardware: tuple[Hardware, ...]
+    months: Annotated[int, Field(gt=0)]
+    trainings: Trainings
+    people: People
+    serving: Serving
+    offer: Offer
+
+
+def default_prices() -> str:
+    """The file as a new workspace gets it."""
+    return files("luthier.planning").joinpath("prices.yaml").read_text(encoding="utf-8")
+
+
+def read_prices(text: str, where: str) -> Prices:
+    """The prices in YAML text. Raises RecipeError that names the field which is wrong."""
+    try:
+        return Prices.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise RecipeError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the file"
+        raise RecipeError(f"{field}: {first['msg'][:1].lower()}{first['msg'][1:]}", where=where) from error
