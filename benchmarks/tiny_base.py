@@ -13,8 +13,9 @@ TEMPLATE = (
 )
 
 
-def save_tiny_base(folder: Path) -> None:
-    """A random Llama of one small layer with a byte-level BPE tokenizer and a ChatML template, in `folder`."""
+def save_tiny_base(folder: Path, **sizes: int) -> None:
+    """A random Llama of one small layer, or of other sizes, with a byte-level BPE tokenizer and a ChatML template, in
+    `folder`."""
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -29,5 +30,6 @@ def save_tiny_base(folder: Path) -> None:
     )
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
-    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), num_key_value_heads=2, **sizes)).save_pretrained(folder)
+    small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = LlamaConfig(vocab_size=len(tokenizer), **{**small, "num_key_value_heads": 2, **sizes})
+    LlamaForCausalLM(config).save_pretrained(folder)

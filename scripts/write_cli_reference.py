@@ -150,6 +150,11 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "machines": "this one first, then those of the price table by projection: `name`, `memory_bytes` needed, "
         "`device_bytes`, `fits`, `how` (what to change), `tokens_per_second`, `seconds`, `cost` as ranges, "
         "`kilowatt_hours`, `measured`",
+        "proposals": "for fields of the recipe: `field`, `value`, `now`, `reason`",
+        "methods": "others on the same rows here, by calculation: `name`, `trained` (weights), `memory_bytes`, `fits`, "
+        "`seconds`, `remark`",
+        "do_or_buy": "`lines` (`side` do or buy, `what`, `once`, `a_month`, `assumption`), over `months` the sums `do` "
+        "and `buy` (null without a quote), and a `sentence`",
         "currency": "of the price table",
         "memory": "bytes by what holds them: `weights`, `gradients`, `optimiser`, `activations`, `logits`, `runtime`",
         "probe_seconds": "wall time of the estimate",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from luthier.pipeline.export import export
     from luthier.pipeline.init import init, init_from
     from luthier.pipeline.monitor import monitor
-    from luthier.pipeline.plan import plan
+    from luthier.pipeline.plan import plan, write_proposals
     from luthier.pipeline.prepare import prepare
     from luthier.pipeline.project import open_project
     from luthier.pipeline.registry import lineage, list_artefacts, remove_artefact, remove_garbage, show_artefact
@@ -79,6 +79,7 @@ __all__ = [
     "show_tokens",
     "train",
     "train_tokenizer",
+    "write_proposals",
 ]
 
 _HOMES = {
@@ -118,6 +119,7 @@ _HOMES = {
     "show_tokens": "tokens",
     "train": "train",
     "train_tokenizer": "tokenizer",
+    "write_proposals": "plan",
 }
 
 

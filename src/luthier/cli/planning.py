@@ -1,6 +1,8 @@
 """`luthier plan`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 import luthier
 from luthier.cli.console import print_json, print_table
@@ -12,14 +14,25 @@ if TYPE_CHECKING:
     from luthier.planning import Projection, Range
 
 
-def plan(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = False) -> None:
+def plan(
+    write: Annotated[bool, typer.Option("--write", help="Write the values that are proposed into the recipe.")] = False,
+    recipe: Recipe = None,
+    override: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
     """Estimate memory, time and cost of the training, and whether there is enough data."""
     with open_here(recipe, override) as project:
         planned = luthier.plan(project)
+        file = recipe or project.workspace.recipe
     if as_json:
         print_json(planned.to_json())
     else:
         _print_plan(planned)
+    if write:
+        changed = luthier.write_proposals(file, planned.proposals)
+        if not as_json:
+            fields = ", ".join(proposal.field for proposal in changed)
+            print(f"\nWritten into {file}: {fields or 'nothing, all of it stands there'}")
 
 
 def _print_plan(planned: "Planned") -> None:
@@ -40,6 +53,31 @@ def _print_plan(planned: "Planned") -> None:
     for machine in planned.machines:
         if machine.fits and machine.how != "as it is":
             print(f"{machine.name}: fits with {machine.how}.")
+    print("\nProposed for the recipe (luthier plan --write puts it there):\n")
+    print_table(
+        ("field", "proposed", "now", "because"),
+        [(one.field, one.value, "same" if one.value == one.now else one.now, one.reason) for one in planned.proposals],
+    )
+    print("\nOther methods on the same rows here, by calculation:\n")
+    print_table(
+        ("method", "weights that train", "memory", "fits", "time", "remark"),
+        [
+            (
+                *(one.name, f"{one.trained:,}", gigabytes(one.memory_bytes), "yes" if one.fits else "no"),
+                *(_time(one.seconds), one.remark),
+            )
+            for one in planned.methods
+        ],
+    )
+    print(f"\nDo it, or buy it, by the assumptions in the price file ({planned.currency}):\n")
+    print_table(
+        ("", "what", "once", "a month", "assumed"),
+        [
+            (line.side, line.what, f"{line.once:,.0f}", f"{line.a_month:,.0f}", line.assumption)
+            for line in planned.do_or_buy.lines
+        ],
+    )
+    print(f"\n{planned.do_or_buy.sentence}")
 
 
 def _machine(machine: "Projection") -> tuple[str, ...]:

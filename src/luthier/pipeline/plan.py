@@ -3,11 +3,13 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from luthier.core.artefacts import Plan
+from luthier.core.files import write_text
 from luthier.core.identity import content_id
-from luthier.core.recipe import Dtype, Recipe
+from luthier.core.recipe import Dtype, Recipe, parse_recipe, with_fields
 from luthier.kernels.allocator import free_memory
 from luthier.kernels.ceiling import matmul_flops, weight_bytes_per_second
 from luthier.models.adapter import trainable
@@ -22,21 +24,27 @@ from luthier.pipeline.workload import bare_config, workload_of, workload_on_pape
 from luthier.planning import (
     RUNTIME_BYTES,
     Around,
+    Comparison,
     ForwardPass,
     Machine,
+    MethodRow,
     ModelShape,
     PlanFigures,
     Prices,
     Projection,
+    Proposal,
     Range,
     Schedule,
     Setup,
     Way,
     Workload,
+    compare_methods,
+    do_or_buy,
     estimate,
     here,
     project_on,
     projected_speed,
+    propose,
     trained_by,
 )
 from luthier.training.objective import Example
@@ -55,6 +63,9 @@ class Planned:
     figures: PlanFigures
     workload: Workload
     machines: tuple[Projection, ...]
+    proposals: tuple[Proposal, ...]
+    methods: tuple[MethodRow, ...]
+    do_or_buy: Comparison
     currency: str
     measured: bool
     seconds: float
@@ -66,6 +77,9 @@ class Planned:
             "measured": self.measured,
             "workload": self.workload.to_json(),
             "machines": [machine.to_json() for machine in self.machines],
+            "proposals": [proposal.to_json() for proposal in self.proposals],
+            "methods": [method.to_json() for method in self.methods],
+            "do_or_buy": self.do_or_buy.to_json(),
             "currency": self.currency,
             "probe_seconds": round(self.seconds, 2),
         }
@@ -106,12 +120,30 @@ def plan(project: Project) -> Planned:
         own = here(HERE, basis.setup, available, figures, basis.speed, prices.watts_here, basis.measured)
         others = (project_on(basis.setup, basis.schedule, device, prices, basis.factor) for device in prices.hardware)
         machines = (own, *others)
+        proposals = propose(basis.setup, workload, recipe.adapter, recipe.training, available, basis.factor)
+        methods = compare_methods(basis.setup, basis.schedule, basis.speed, basis.around, available, basis.factor)
+        cheapest = min((one for one in machines if one.fits), key=lambda one: one.cost.expected, default=own)
+        comparison = do_or_buy(prices, cheapest.cost.expected, cheapest.name)
         content = {**figures.to_json(), "tokens_per_second": basis.speed.to_json()}
         identity = content_id("plan", [*basis.parents, content])
         project.registry.add(Plan(id=identity, parents=basis.parents, summary=content))
     return Planned(
-        *(identity, figures, workload, machines, prices.currency, basis.measured), seconds=time.monotonic() - begin
+        *(identity, figures, workload, machines, tuple(proposals), tuple(methods), comparison, prices.currency),
+        measured=basis.measured,
+        seconds=time.monotonic() - begin,
     )
+
+
+def write_proposals(path: Path, proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Put what is proposed into a recipe's file, as far as it says something else now; comments stay. What was changed.
+
+    Raises RecipeError, and writes nothing, where the recipe would not be one any more.
+    """
+    changed = [proposal for proposal in proposals if proposal.value != proposal.now]
+    text = with_fields(path.read_text(encoding="utf-8"), {one.field: one.value for one in changed}, path.name)
+    parse_recipe(text, where=path.name)
+    write_text(path, text)
+    return changed
 
 
 def _measured(project: Project) -> _Basis:

@@ -1,5 +1,6 @@
 """Memory, time, cost and data need of a training: arithmetic on numbers that are passed in."""
 
+from luthier.planning.buying import Comparison, Line, do_or_buy
 from luthier.planning.choices import memory_advice
 from luthier.planning.duration import Around, Range, Schedule, measured_speed, training_cost, training_seconds
 from luthier.planning.estimate import Machine, PlanFigures, estimate
@@ -12,9 +13,11 @@ from luthier.planning.memory import (
     estimate_memory,
     tokens_that_fit,
 )
+from luthier.planning.methods import MethodRow, compare_methods
 from luthier.planning.operations import operations_per_token
 from luthier.planning.prices import Hardware, Prices, default_prices, read_prices
 from luthier.planning.projection import Projection, here, project_on, projected_speed
+from luthier.planning.proposal import Proposal, propose
 from luthier.planning.setup import Setup
 from luthier.planning.shape import ModelShape
 from luthier.planning.sufficiency import DataNeed, forecast_data, forecast_labels, forecast_texts
@@ -24,23 +27,29 @@ from luthier.planning.workload import Workload
 __all__ = [
     "RUNTIME_BYTES",
     "Around",
+    "Comparison",
     "DataNeed",
     "ForwardPass",
     "Hardware",
     "Kept",
+    "Line",
     "Machine",
     "MemoryEstimate",
+    "MethodRow",
     "ModelShape",
     "PlanFigures",
     "Prices",
     "Projection",
+    "Proposal",
     "Range",
     "Schedule",
     "Setup",
     "Trained",
     "Way",
     "Workload",
+    "compare_methods",
     "default_prices",
+    "do_or_buy",
     "estimate",
     "estimate_memory",
     "forecast_data",
@@ -52,6 +61,7 @@ __all__ = [
     "operations_per_token",
     "project_on",
     "projected_speed",
+    "propose",
     "read_prices",
     "tokens_that_fit",
     "trained_by",

@@ -43,6 +43,15 @@ def test_plan_prints_time_memory_and_cost(command, prepared_shop):
     assert re.search(r"^Time:   \d+\.\d minutes \(\d+\.\d to \d+\.\d\), measured", ended.out)
     assert re.search(r"^Memory: \d\.\d GB \(weights .*\nCost:   .* USD$", ended.out, re.MULTILINE)
     assert re.search(r"^NVIDIA L4 +24\.0 GB ", ended.out, re.MULTILINE)
+    assert re.search(r"^adapter.method +lora +same ", ended.out, re.MULTILINE)
+    assert re.search(r"^lora, r 16 +[\d,]+ +0\.\d GB", ended.out, re.MULTILINE)
+    assert ended.out.splitlines()[-1].startswith("Over 12 months, doing it takes about ")
+
+
+def test_plan_writes_what_it_proposes_when_asked(command, prepared_shop):
+    ended = command(prepared_shop, "plan", "--write")
+    assert "Written into " in ended.out
+    assert "num_train_epochs: 16" in (prepared_shop / "luthier.yaml").read_text(encoding="utf-8")
     assert "- Training needs about 0." in ended.out
 
 

@@ -85,6 +85,30 @@ def test_without_an_assumption_the_newest_dataset_counts(shop_without_weights):
         assert "characters a token" in planned.workload.source
 
 
+def test_what_is_proposed_can_be_written_into_the_recipe(prepared_shop):
+    recipe = prepared_shop / "luthier.yaml"
+    before = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    recipe.write_text(f"# ours\n{recipe.read_text(encoding='utf-8')}", encoding="utf-8")
+    with luthier.open_project(prepared_shop) as project:
+        proposals = luthier.plan(project).proposals
+        changed = luthier.write_proposals(recipe, proposals)
+    assert {one.field for one in changed} == {one.field for one in proposals if one.value != one.now}
+    text = recipe.read_text(encoding="utf-8")
+    assert text.startswith("# ours\n")
+    after = yaml.safe_load(text)
+    assert after["training"]["num_train_epochs"] == 16
+    assert after["data"] == before["data"]
+    with luthier.open_project(prepared_shop) as project:
+        assert luthier.write_proposals(recipe, luthier.plan(project).proposals[:3]) == []
+
+
+def test_methods_and_the_offer_of_somebody_else_stand_beside_it(prepared):
+    planned = luthier.plan(prepared)
+    assert planned.methods[0].name == "full"
+    assert planned.do_or_buy.buying is None
+    assert planned.do_or_buy.doing > 10_000
+
+
 def test_prices_are_the_workspaces_own(prepared_shop):
     own = yaml.safe_load(default_prices()) | {"currency": "EUR", "hardware": []}
     (prepared_shop / "prices.yaml").write_text(yaml.safe_dump(own), encoding="utf-8")

