@@ -4,7 +4,7 @@ Attention goes through transformers' attention interface; adapted linear layers 
 instance by instance (PEFT's parameters and names stay). No source text is patched.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -32,6 +32,7 @@ UNSUPPORTED_CONFIG = ("final_logit_softcapping", "attn_logit_softcapping", "logi
 PROBE_LENGTHS = (5, 17, 24)
 NUDGE = 0.005
 LossSum = Callable[[FlatBatch], torch.Tensor]
+LossSums = Callable[[Sequence[TokenRow], int], Iterator[torch.Tensor]]
 
 
 def enable_fast_path(model: Any, causal: PreTrainedModel, plain: LossSum, fast: LossSum) -> str | None:
@@ -91,6 +92,23 @@ def keeps_rows_apart(causal: PreTrainedModel, loss_sum: LossSum) -> bool:
     return abs(one - other) <= 1e-6 * abs(one) and abs(one - alone) <= _tolerance(causal.dtype) * abs(alone)
 
 
+def shares_prefixes(causal: PreTrainedModel, model: Any, loss_sums: LossSums) -> bool:
+    """Whether rows that share a prefix, computed once, have the losses and gradients that they have alone.
+
+    `loss_sums` gives parts of the loss of some rows in passes of at most so many tokens; each is differentiated before
+    the next one is asked for.
+    """
+    opening = _row(PROBE_LENGTHS[1], _vocabulary(causal), 0).input_ids
+    ends = [_row(length, _vocabulary(causal), length) for length in PROBE_LENGTHS]
+    rows = [TokenRow(end.id, opening + end.input_ids, (False,) * len(opening) + end.targets) for end in ends]
+    with _nudged(model):
+        apart = _sums_and_gradients(model, (part for row in rows for part in loss_sums([row], 1)))
+        for most_tokens in (sum(map(len, rows)), len(opening) + len(ends[-1])):  # in one pass, and in several
+            if _difference(apart, _sums_and_gradients(model, loss_sums(rows, most_tokens)), causal.dtype):
+                return False
+    return True
+
+
 def _attention(
     module: Any,
     query: torch.Tensor,
@@ -100,7 +118,8 @@ def _attention(
     scaling: float | None = None,
     sliding_window: int | None = None,
     layout: RowLayout | None = None,
-    shared: SharedStates | None = None,
+    enters: SharedStates | None = None,
+    reads: SharedStates | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """transformers' attention interface over a flat batch of one: [1, heads, T, head_dim] -> [1, T, heads, head_dim]"""
@@ -109,7 +128,7 @@ def _attention(
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     module.luthier_arguments = AttentionArguments(scale, sliding_window)
     q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
-    return _attend(module, q, k, v, None, layout, shared)[None], None
+    return _attend(module, q, k, v, None, layout, enters, reads)[None], None
 
 
 def _attend(
@@ -119,13 +138,14 @@ def _attend(
     value: torch.Tensor,
     turns: Turns | None,
     layout: RowLayout,
-    shared: SharedStates | None,
+    enters: SharedStates | None,
+    reads: SharedStates | None,
 ) -> torch.Tensor:
     """query: [T, heads, head_dim]; key, value: [T, key_value_heads, head_dim]. -> [T, heads, head_dim]"""
-    if shared is not None and shared.open:
-        shared.enter(module.layer_idx, key, value, turns)
-    elif shared is not None:
-        key, value, turns = shared.before(module.layer_idx, key, value, turns)
+    if enters is not None:
+        enters.enter(module.layer_idx, key, value, turns)
+    if reads is not None:
+        key, value, turns = reads.before(module.layer_idx, key, value, turns)
     arguments: AttentionArguments = module.luthier_arguments
     return rows_attention(query, key, value, layout, arguments.scaling, arguments.sliding_window, turns)
 
@@ -135,7 +155,8 @@ def _fused_attention(
     hidden_states: torch.Tensor,
     position_embeddings: tuple[torch.Tensor, torch.Tensor] | None = None,
     layout: RowLayout | None = None,
-    shared: SharedStates | None = None,
+    enters: SharedStates | None = None,
+    reads: SharedStates | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """`forward` of an attention of Llama's shape, which turns queries and keys on their way into the products."""
@@ -151,7 +172,7 @@ def _fused_attention(
     if hasattr(module, "q_norm"):
         query, key = module.q_norm(query), module.k_norm(key)
     turns = Turns(*(part[0] for part in position_embeddings))
-    attended = _attend(module, query, key, value, turns, layout, shared)
+    attended = _attend(module, query, key, value, turns, layout, enters, reads)
     return module.o_proj(attended.view(1, attended.shape[0], -1)), None
 
 
@@ -257,12 +278,30 @@ def _nudged(model: Any) -> Iterator[None]:
 
 
 def _loss_and_gradients(model: Any, loss_sum: LossSum, batch: FlatBatch) -> tuple[float, torch.Tensor]:
-    parameters = list(trainable(model).values())
     with torch.enable_grad():
-        loss = loss_sum(batch)
-        gradients = torch.autograd.grad(loss, parameters, materialize_grads=True) if parameters else ()
-    flat = [gradient.flatten().double() for gradient in gradients]
-    return float(loss.detach()), torch.cat(flat) if flat else torch.zeros(0)
+        return _sums_and_gradients(model, iter([loss_sum(batch)]))
+
+
+def _sums_and_gradients(model: Any, parts: Iterator[torch.Tensor]) -> tuple[float, torch.Tensor]:
+    """The sum of parts, each differentiated before the next, and the gradient of it; the parameters keep none."""
+    parameters = list(trainable(model).values())
+    before = [parameter.grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.grad = None
+    total = 0.0
+    for part in parts:
+        total += float(part.detach())
+        if part.requires_grad:
+            part.backward()
+    flat = [
+        torch.zeros(parameter.numel(), dtype=torch.float64)
+        if parameter.grad is None
+        else parameter.grad.flatten().double()
+        for parameter in parameters
+    ]
+    for parameter, grad in zip(parameters, before, strict=True):
+        parameter.grad = grad
+    return total, torch.cat(flat) if flat else torch.zeros(0)
 
 
 def _difference(

@@ -4,7 +4,7 @@ Both take the same batches. The plain path is transformers' own forward pass wit
 whole logits of the target tokens. The fast path is `luthier.models.fast_path`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -15,8 +15,10 @@ from luthier.core.rows import RowLoss, TokenRow
 from luthier.kernels.loss import target_hits, target_losses
 from luthier.models.adapter import without_adapter
 from luthier.models.batch import FlatBatch
-from luthier.models.fast_path import FAST_ATTENTION, enable_fast_path, keeps_rows_apart
+from luthier.models.fast_path import FAST_ATTENTION, enable_fast_path, keeps_rows_apart, shares_prefixes
 from luthier.models.loading import plain_attention
+from luthier.models.prefixes import passes, shared_prefixes
+from luthier.models.shared_states import SharedStates
 
 
 class RowsLoss:
@@ -34,6 +36,11 @@ class RowsLoss:
         self._one_row_at_a_time = not keeps_rows_apart(self._causal, self.plain_sum)
         reason = enable_fast_path(model, self._causal, self.plain_sum, self._fast_sum) if fast else "not asked for"
         self.fast_path = f"off: {reason}" if reason else "on"
+        self._shares = not reason and shares_prefixes(self._causal, model, self._shared_sums)
+
+    def batch(self, rows: Sequence[TokenRow]) -> FlatBatch:
+        """The rows for one forward pass; what they share is in it once, where the model takes it."""
+        return FlatBatch.of(rows, shared_prefixes(rows) if self._shares else ())
 
     def loss_sum(self, batch: FlatBatch) -> torch.Tensor:
         """Sum of the negative log-likelihood over the batch's target tokens, in nats; differentiable."""
@@ -44,6 +51,33 @@ class RowsLoss:
         each = self._token_losses(batch)
         return each.new_zeros(len(batch.rows)).index_add(0, batch.row_of_target, each)
 
+    def loss_sums(self, batches: Sequence[Sequence[TokenRow]], most_tokens: int) -> Iterator[torch.Tensor]:
+        """Parts whose sum is the `loss_sum` of all rows: of each batch, or, where rows share prefixes, of other passes
+        of at most `most_tokens`, or what the largest batch has, in which each prefix is computed once. Take the
+        gradient of each part before the next one is asked for; with the last one the prefixes get theirs."""
+        rows = [row for batch in batches for row in batch]
+        if self._shares and shared_prefixes(rows):
+            largest = max(sum(map(len, batch)) for batch in batches)
+            yield from self._shared_sums(rows, max(most_tokens, largest))
+        else:
+            yield from (self.loss_sum(FlatBatch.of(batch)) for batch in batches)
+
+    def _shared_sums(self, rows: Sequence[TokenRow], most_tokens: int) -> Iterator[torch.Tensor]:
+        for one in passes(rows, most_tokens):
+            whole = FlatBatch.of(one.rows, one.prefixes)
+            if len(one.prefixes) != 1 or whole.tokens <= most_tokens:
+                yield self._fast_sum(whole)
+                continue
+            # More rows behind one prefix than fit into a pass, and nothing else: they come in several.
+            [prefix] = one.prefixes
+            states, length = SharedStates(), len(prefix.tokens)
+            self._hidden(FlatBatch.of([TokenRow("prefix", prefix.tokens, (False,) * length)]), enters=states)
+            suffixes = sorted(one.rows, key=len)
+            room = max(most_tokens - length, len(suffixes[-1]) - length)
+            for some in batches_by_tokens(suffixes, room, without=length):
+                yield self._fast_sum(FlatBatch.after(some, length), reads=states)
+            states.backward()
+
     def plain_sum(self, batch: FlatBatch) -> torch.Tensor:
         """`loss_sum` by the plain path."""
         return self._plain_token_losses(batch).sum()
@@ -53,7 +87,7 @@ class RowsLoss:
         """The loss of each row, in the order given."""
         losses = []
         for batch_rows in batches_by_tokens(rows, tokens_per_batch):
-            batch = FlatBatch.of(batch_rows)
+            batch = self.batch(batch_rows)
             each = torch.stack([scores.double() for scores in self._token_scores(batch)], -1)
             sums = each.new_zeros(len(batch_rows), 2).index_add_(0, batch.row_of_target, each).tolist()
             losses += [
@@ -90,13 +124,15 @@ class RowsLoss:
         logits: torch.Tensor = output.logits[0]
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
-    def _fast_sum(self, batch: FlatBatch) -> torch.Tensor:
-        return self._fast_token_losses(batch).sum()
+    def _fast_sum(self, batch: FlatBatch, reads: SharedStates | None = None) -> torch.Tensor:
+        return self._fast_token_losses(batch, reads).sum()
 
-    def _fast_token_losses(self, batch: FlatBatch) -> torch.Tensor:
-        return target_losses(self._hidden(batch), self._head_weight(), batch.labels)
+    def _fast_token_losses(self, batch: FlatBatch, reads: SharedStates | None = None) -> torch.Tensor:
+        return target_losses(self._hidden(batch, reads=reads), self._head_weight(), batch.labels)
 
-    def _hidden(self, batch: FlatBatch) -> torch.Tensor:
+    def _hidden(
+        self, batch: FlatBatch, enters: SharedStates | None = None, reads: SharedStates | None = None
+    ) -> torch.Tensor:
         """Last hidden states at the positions that predict targets: [N, hidden_size]."""
         self._attend_by(FAST_ATTENTION)
         output = self._causal.base_model(
@@ -104,6 +140,8 @@ class RowsLoss:
             position_ids=batch.layout.position_ids[None],
             use_cache=False,
             layout=batch.layout,
+            enters=enters,
+            reads=reads,
         )
         hidden: torch.Tensor = output.last_hidden_state
         return hidden[0].index_select(0, batch.predictors)
@@ -118,14 +156,15 @@ class RowsLoss:
         return weight
 
 
-def batches_by_tokens(rows: Sequence[TokenRow], tokens_per_batch: int) -> list[Sequence[TokenRow]]:
-    """Neighbouring rows grouped so that no group exceeds the number of tokens, unless one row does alone."""
+def batches_by_tokens(rows: Sequence[TokenRow], tokens_per_batch: int, without: int = 0) -> list[Sequence[TokenRow]]:
+    """Neighbouring rows grouped so that no group exceeds the number of tokens, unless one row does alone. Of each row
+    the first tokens, `without` in number, do not count."""
     groups: list[list[TokenRow]] = []
     room = 0
     for row in rows:
-        if not groups or len(row) > room:
+        if not groups or len(row) - without > room:
             groups.append([])
             room = tokens_per_batch
         groups[-1].append(row)
-        room -= len(row)
+        room -= len(row) - without
     return list(groups)

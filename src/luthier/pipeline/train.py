@@ -49,6 +49,8 @@ from luthier.training.objective import E
 TRAINED = "trained"
 INPUTS = "inputs.json"
 CURVES = "curves.json"
+PASS_TOKENS = 2048
+"""Of a forward pass for rows that share a prefix, where memory allows: enough for products to run at full speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,7 @@ def set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tupl
     own = trainable(model)
     weights = MasterWeights(own)
     penalty = StartPenalty(own, weights.parameters, recipe.training.l2_sp) if recipe.training.l2_sp else None
-    schedule = _that_fits(project, schedule, lesson, weights, ranks)
+    schedule, most_tokens = _that_fits(project, schedule, lesson, weights, ranks)
     trained, all_weights = (
         sum(parameter.numel() for parameter in parameters)
         for parameters in (weights.parameters.values(), model.parameters())
@@ -174,15 +176,18 @@ def set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tupl
     )
     ratios = learning_rate_ratios(weights.parameters, recipe.training.loraplus_lr_ratio)
     validation = lesson.validation
-    training = Training(lesson.objective, weights, schedule, validation, recipe.training, ratios, ranks, penalty)
+    training = Training(
+        lesson.objective, weights, schedule, validation, recipe.training, ratios, ranks, most_tokens, penalty
+    )
     return training, model
 
 
 def _that_fits(
     project: Project, schedule: Schedule[E], lesson: Lesson[E], weights: MasterWeights, ranks: Ranks
-) -> Schedule[E]:
+) -> tuple[Schedule[E], int]:
     """The schedule, in smaller micro-batches where the memory is small; the model then recomputes its layers if need
-    be. The losses stay the same. Raises TrainingError where not even the longest row fits."""
+    be. The losses stay the same. Beside it how many tokens a forward pass may have that is not one of the schedule's.
+    Raises TrainingError where not even the longest row fits."""
     setting, layers = project.recipe.training.gradient_checkpointing, layers_of(lesson.model)
     if setting is True and not layers:
         raise TrainingError("the model cannot recompute its layers", where="training.gradient_checkpointing")
@@ -207,9 +212,9 @@ def _that_fits(
         project.reporter.say("layers are computed once more in the backward pass: slower, in less memory")
     largest = max(sum(map(len, batch)) for step in schedule.steps for batch in step)
     if tokens >= largest:
-        return schedule
+        return schedule, min(tokens, max(largest, PASS_TOKENS))
     project.reporter.say(f"forward passes of {tokens:,} tokens instead of {largest:,}, so that they fit")
-    return schedule.split(tokens)
+    return schedule.split(tokens), tokens
 
 
 def _inputs(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> dict[str, object]:

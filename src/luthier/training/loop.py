@@ -46,6 +46,8 @@ class Training(Generic[E]):
     """By parameter: how many times the schedule's learning rate it gets, where that is not once."""
     ranks: Ranks = field(default_factory=Ranks)
     """The processes that train together; each has the same training."""
+    most_tokens: int = 0
+    """Of a forward pass, where an objective deals the examples of a step out anew; at least what the largest has."""
     penalty: StartPenalty | None = None
     """What a step away from the start costs beside the objective's loss, which the curves show alone."""
 
@@ -125,10 +127,8 @@ def _step(
     """One optimiser step: the gradients of its micro-batches add up to that of the objective's loss of the step."""
     optimizer.zero_grad(set_to_none=True)
     examples = [example for batch in batches for example in batch]
-    loss_of = training.objective.step(examples)
     total = 0.0
-    for batch in training.ranks.share(batches):
-        loss = loss_of(batch)
+    for loss in training.objective.parts(examples, training.ranks.share(batches), training.most_tokens):
         loss.backward()
         total += loss.item()
     total = training.ranks.sum(total)

@@ -1,16 +1,18 @@
 """What the loop minimises: the loop knows examples and this interface, no task."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from sklearn.metrics import f1_score
 
 from luthier.core.rows import LabelledTokens, TokenRow
-from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss
 from luthier.models.masking import MaskedLoss, MaskedRow
+
+PLAIN = "off: texts are read by transformers' own code"
 
 
 class Example(Protocol):
@@ -29,29 +31,39 @@ class Example(Protocol):
 
 E = TypeVar("E", bound=Example)
 """The kind of example that an objective takes."""
-E_contra = TypeVar("E_contra", bound=Example, contravariant=True)
 
 
-class Objective(Protocol[E_contra]):
+class Objective(ABC, Generic[E]):
     """A loss over examples, in nats."""
 
     @property
+    @abstractmethod
     def fast_path(self) -> str:
         """ "on", or "off: " and the reason."""
-        ...
 
-    def step(self, examples: Sequence[E_contra]) -> Callable[[Sequence[E_contra]], torch.Tensor]:
+    @abstractmethod
+    def step(self, examples: Sequence[E]) -> Callable[[Sequence[E]], torch.Tensor]:
         """The loss of an optimiser step on these examples, as a function of one of its micro-batches: a differentiable
         scalar. What it gives for all micro-batches, in whatever way the examples are dealt out, adds up to the loss."""
-        ...
 
-    def validation(self, examples: Sequence[E_contra]) -> dict[str, float] | None:
+    @abstractmethod
+    def validation(self, examples: Sequence[E]) -> dict[str, float] | None:
         """Mean `loss` of examples that nothing learns from, with other figures of the task; None where there is
         nothing to be right about."""
-        ...
+
+    def parts(
+        self,
+        examples: Sequence[E],
+        batches: Sequence[Sequence[E]],
+        most_tokens: int,  # noqa: ARG002
+    ) -> Iterator[torch.Tensor]:
+        """What these micro-batches add to the loss of a step on `examples`, in differentiable parts: of each batch, or
+        of other ones of at most `most_tokens` tokens. The caller takes the gradient of each part before the next."""
+        loss_of = self.step(examples)
+        yield from map(loss_of, batches)
 
 
-class CausalObjective:
+class CausalObjective(Objective[TokenRow]):
     """Cross-entropy of each target token after those before it, in nats."""
 
     def __init__(self, loss: RowsLoss) -> None:
@@ -63,8 +75,16 @@ class CausalObjective:
 
     def step(self, examples: Sequence[TokenRow]) -> Callable[[Sequence[TokenRow]], torch.Tensor]:
         """The mean over the target tokens of the whole step."""
-        target_tokens = sum(row.target_tokens for row in examples)
-        return lambda batch: self._loss.loss_sum(FlatBatch.of(batch)) / target_tokens
+        target_tokens = _target_tokens(examples)
+        return lambda batch: self._loss.loss_sum(self._loss.batch(batch)) / target_tokens
+
+    def parts(
+        self, examples: Sequence[TokenRow], batches: Sequence[Sequence[TokenRow]], most_tokens: int
+    ) -> Iterator[torch.Tensor]:
+        """Tokens that rows of the step share are computed once."""
+        target_tokens = _target_tokens(examples)
+        for part in self._loss.loss_sums(batches, most_tokens):
+            yield part / target_tokens
 
     def validation(self, examples: Sequence[TokenRow]) -> dict[str, float] | None:
         losses = self._loss.row_losses(examples)
@@ -72,17 +92,19 @@ class CausalObjective:
         return {"loss": sum(row.loss_sum for row in losses) / target_tokens} if target_tokens else None
 
 
-class MaskedObjective:
+class MaskedObjective(Objective[MaskedRow]):
     """Cross-entropy of masked tokens, in nats."""
 
-    fast_path = "off: texts are read by transformers' own code"
+    @property
+    def fast_path(self) -> str:
+        return PLAIN
 
     def __init__(self, loss: MaskedLoss) -> None:
         self._loss = loss
 
     def step(self, examples: Sequence[MaskedRow]) -> Callable[[Sequence[MaskedRow]], torch.Tensor]:
         """The mean over the masked tokens of the whole step."""
-        target_tokens = sum(row.target_tokens for row in examples)
+        target_tokens = _target_tokens(examples)
         return lambda batch: self._loss.loss_sum(batch) / target_tokens
 
     def validation(self, examples: Sequence[MaskedRow]) -> dict[str, float] | None:
@@ -95,13 +117,15 @@ class MaskedObjective:
         return {"loss": sum(row.loss_sum for row in losses) / target_tokens, "accuracy": correct / target_tokens}
 
 
-class LabelObjective:
+class LabelObjective(Objective[LabelledTokens]):
     """Cross-entropy of the label of each text, in nats.
 
     `logits` gives [texts, labels] for token ids.
     """
 
-    fast_path = "off: texts are read by transformers' own code"
+    @property
+    def fast_path(self) -> str:
+        return PLAIN
 
     def __init__(self, logits: Callable[[Sequence[Sequence[int]]], torch.Tensor]) -> None:
         self._logits = logits
@@ -126,3 +150,7 @@ class LabelObjective:
     def _scored(self, examples: Sequence[LabelledTokens]) -> tuple[torch.Tensor, torch.Tensor]:
         labels = torch.tensor([example.label for example in examples])
         return self._logits([example.input_ids for example in examples]), labels
+
+
+def _target_tokens(examples: Sequence[Example]) -> int:
+    return sum(example.target_tokens for example in examples)

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from luthier.core.rows import TokenRow
-from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss
+from luthier.training.objective import Objective
 
 Reference = Mapping[str, float]
 """Log-likelihood in nats of a row's targets before training, by the id of the row."""
@@ -77,7 +77,7 @@ def log_likelihoods(loss: RowsLoss, rows: Sequence[TokenRow]) -> dict[str, float
     return {row.row_id: -row.loss_sum for row in loss.row_losses(rows)}
 
 
-class DpoObjective:
+class DpoObjective(Objective[AnswerPair]):
     """-log sigmoid(reward of the chosen answer less that of the rejected one), a mean over pairs.
 
     Source: Rafailov et al. 2023, Direct Preference Optimization, equation 7. `reference` has each row of each pair.
@@ -117,7 +117,7 @@ class DpoObjective:
         return -F.logsigmoid(rewards[0] - rewards[1])
 
 
-class OrpoObjective:
+class OrpoObjective(Objective[AnswerPair]):
     """Cross-entropy of the chosen answers, a mean over their tokens, less `beta` log sigmoid(log odds ratio), a mean
     over pairs. With p the geometric mean of the probabilities of an answer's tokens, its odds are p / (1 - p).
 
@@ -153,7 +153,7 @@ class OrpoObjective:
         return -likelihoods[: len(batch)].sum() / chosen_tokens - self._beta * ratios.sum() / len(step)
 
 
-class KtoObjective:
+class KtoObjective(Objective[RatedAnswer]):
     """1 - sigmoid(reward - z) for answers that were liked and 1 - sigmoid(z - reward) for the others, each times the
     weight of its kind, a mean over answers.
 
@@ -226,7 +226,7 @@ def _both(pairs: Sequence[AnswerPair]) -> list[TokenRow]:
 
 def _trained(loss: RowsLoss, rows: Sequence[TokenRow]) -> torch.Tensor:
     """Log-likelihoods, [rows], differentiable; in float64, since what follows takes differences of them."""
-    return -loss.row_sums(FlatBatch.of(rows)).double()
+    return -loss.row_sums(loss.batch(rows)).double()
 
 
 def _measured(loss: RowsLoss, rows: Sequence[TokenRow]) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """The loss of rows in one batch is the loss of each alone, by the plain path as by the fast one."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from luthier.models import fast_path
 from luthier.models.adapter import attach_adapter, trainable
 from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss, batches_by_tokens
+from luthier.models.recompute import recompute_layers
 
 MakeModel = Callable[[str], Any]
 MakeRows = Callable[..., list[TokenRow]]
@@ -346,3 +347,100 @@ def test_flat_batch_points_at_the_token_before_each_target() -> None:
     assert batch.labels.tolist() == [8, 5, 6]
     assert batch.row_of_target.tolist() == [0, 1, 1]
     assert (batch.tokens, batch.target_tokens) == (6, 3)
+
+
+def sharing_rows(random_rows: MakeRows) -> list[TokenRow]:
+    """Three rows behind one text, two behind another, and one alone; the first tokens of the texts are no targets."""
+    texts = [row.input_ids for row in random_rows((20, 11), seed=5)]
+    ends = random_rows(LENGTHS, seed=6)
+    return [
+        TokenRow(f"{text}-{end.id}", texts[text] + end.input_ids, (False,) * len(texts[text]) + end.targets)
+        for text, end in zip((0, 1, 0, 1, 0), ends, strict=True)
+    ] + random_rows((9,), seed=7)
+
+
+@pytest.mark.parametrize("most_tokens", [1, 45, 1000], ids=["several passes each", "some in one pass", "one pass"])
+@pytest.mark.parametrize("architecture", sorted(FAST))
+def test_what_rows_share_is_computed_once_and_changes_nothing(
+    architecture: str, most_tokens: int, make_model: MakeModel, random_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, rows = adapted(make_model(architecture)), sharing_rows(random_rows)
+    expected_loss, expected_gradients = reference(model, rows)
+    loss = RowsLoss(model)
+    computed = 0
+    hidden = loss._hidden
+
+    def counted(batch: FlatBatch, *args: Any, **kwargs: Any) -> torch.Tensor:
+        nonlocal computed
+        computed += batch.tokens
+        return hidden(batch, *args, **kwargs)
+
+    monkeypatch.setattr(loss, "_hidden", counted)
+
+    total, found = sum_of_parts(model, loss.loss_sums([[row] for row in rows], most_tokens))
+
+    assert computed == sum(map(len, rows)) - 2 * 20 - 11
+    assert relative_error(total, expected_loss) < 1e-5
+    assert relative_error(found, expected_gradients) < 1e-4
+
+
+@pytest.mark.parametrize("most_tokens", [1, 1000])
+@pytest.mark.parametrize("recomputed", [False, True])
+def test_sharing_is_exact_in_fp64_also_where_layers_are_recomputed(
+    recomputed: bool, most_tokens: int, make_model: MakeModel, random_rows: MakeRows
+) -> None:
+    model, rows = adapted(make_model("Qwen3").double(), torch.float64), sharing_rows(random_rows)
+    loss = RowsLoss(model)
+    expected = loss.plain_sum(FlatBatch.of(rows))
+    expected_gradients, expected = gradients(model, expected), expected.detach()
+    if recomputed:
+        recompute_layers(model)
+
+    total, found = sum_of_parts(model, loss.loss_sums([[row] for row in rows], most_tokens))
+
+    assert relative_error(total, expected) < 1e-9
+    assert relative_error(found, expected_gradients) < 1e-9
+
+
+def test_row_losses_and_row_sums_share_too(make_model: MakeModel, random_rows: MakeRows) -> None:
+    model, rows = adapted(make_model("Llama")), sharing_rows(random_rows)
+    loss = RowsLoss(model)
+    batch = loss.batch(rows)
+
+    assert batch.tokens == sum(map(len, rows)) - 2 * 20 - 11
+    torch.testing.assert_close(loss.row_sums(batch), loss.row_sums(FlatBatch.of(rows)), rtol=1e-5, atol=1e-5)
+    expected = [float(reference(model, [row])[0]) for row in rows]
+    assert [row.loss_sum for row in loss.row_losses(rows)] == pytest.approx(expected, rel=1e-5)
+
+
+def test_where_the_plain_path_stays_nothing_is_shared(make_model: MakeModel, random_rows: MakeRows) -> None:
+    loss, rows = RowsLoss(make_model("Llama"), fast=False), sharing_rows(random_rows)
+
+    assert loss.batch(rows).tokens == sum(map(len, rows))
+    assert len(list(loss.loss_sums([rows[:2], rows[2:]], 1000))) == 2
+
+
+def test_a_model_that_cannot_share_is_found_out(
+    make_model: MakeModel, random_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prefix that the rows behind it do not see costs nothing of what the fast path gives elsewhere."""
+    exact = fast_path.rows_attention
+
+    def blind(query: Any, key: Any, value: Any, layout: Any, *others: Any) -> torch.Tensor:
+        buckets = tuple(replace(bucket, prefix=None) for bucket in layout.buckets)
+        return exact(query, key, value, replace(layout, buckets=buckets), *others)
+
+    monkeypatch.setattr(fast_path, "rows_attention", blind)
+    loss, rows = RowsLoss(make_model("Llama")), sharing_rows(random_rows)
+
+    assert loss.fast_path == "on"
+    assert loss.batch(rows).tokens == sum(map(len, rows))
+
+
+def sum_of_parts(model: Any, parts: Iterator[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sum of the parts, and the gradient that taking each part's leaves in the parameters."""
+    total = torch.zeros((), dtype=torch.float64)
+    for part in parts:
+        part.backward()
+        total += part.detach()
+    return total, torch.cat([parameter.grad.flatten() for parameter in trainable(model).values()])

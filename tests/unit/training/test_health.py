@@ -9,7 +9,7 @@ from luthier.core.recipe import AdapterSection
 from luthier.core.rows import TokenRow
 from luthier.models.adapter import attach_adapter, trainable
 from luthier.models.losses import RowsLoss
-from luthier.training import CausalObjective, Guess, check_health, overall
+from luthier.training import CausalObjective, Guess, Objective, check_health, overall
 from luthier.training.health import OVERFIT_ROWS, OVERFIT_SHARE, OVERFIT_STEPS, fingerprints
 
 VOCABULARY = 320
@@ -44,8 +44,10 @@ def pretrained(tiny_model):
     return tiny_model.requires_grad_(False)
 
 
-class WatchedObjective:
+class WatchedObjective(Objective):
     """A real objective that keeps the rows it was asked about, and may change the gradient."""
+
+    fast_path = "on"
 
     def __init__(self, objective, gradient=None):
         self._objective, self._gradient, self.batches = objective, gradient, []
@@ -61,6 +63,9 @@ class WatchedObjective:
             return loss
 
         return watched
+
+    def validation(self, examples):
+        return self._objective.validation(examples)
 
 
 def _check(model, rows, r=32, on_step=lambda *_: None, guess=GUESS, **changes):
