@@ -143,7 +143,9 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "seconds": "of training: `low`, `expected`, `high`",
         "cost": "the same in `currency`: planning.price_per_hour and electricity",
         "advice": "sentences",
-        "data": "`enough`, `forecast`",
+        "data": "`enough`, `forecast`; and `curve` with planning.learning_curve, else null: `points` (`rows`, `loss`), "
+        "`rows` that there are, the loss `at_all` of them and `at_double`, the `gain` of doubling as a share of the "
+        "loss, each a range, and `floor` and `power` of the law",
         "plan": "id",
         "measured": "false where there were no weights to run: then all is calculated",
         "workload": "what it is made for: `rows`, `tokens`, `target_tokens`, `longest`, `source`",

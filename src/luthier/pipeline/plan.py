@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from luthier.core.artefacts import Plan
+from luthier.core.artefacts import Dataset, Plan
 from luthier.core.files import write_text
 from luthier.core.identity import content_id
 from luthier.core.recipe import Dtype, Recipe, parse_recipe, with_fields
@@ -14,7 +14,8 @@ from luthier.kernels.allocator import free_memory
 from luthier.kernels.ceiling import matmul_flops, weight_bytes_per_second
 from luthier.models.adapter import trainable
 from luthier.models.loading import DTYPES, resolve_dtype
-from luthier.pipeline.base import open_base
+from luthier.pipeline.base import Base, open_base
+from luthier.pipeline.learning_curve import Extent, learning_curve, share_of_rows, trainings
 from luthier.pipeline.objectives import training_dataset
 from luthier.pipeline.prepare import data_need
 from luthier.pipeline.prices import open_prices
@@ -25,6 +26,7 @@ from luthier.planning import (
     RUNTIME_BYTES,
     Around,
     Comparison,
+    CurveForecast,
     ForwardPass,
     Machine,
     MethodRow,
@@ -46,6 +48,7 @@ from luthier.planning import (
     projected_speed,
     propose,
     trained_by,
+    training_seconds,
 )
 from luthier.training.objective import Example
 from luthier.training.schedule import PACK_TOKENS
@@ -96,7 +99,12 @@ class _Basis:
     speed: Range
     around: Around
     factor: float
-    measured: bool
+    trained_on: tuple[Base, Dataset] | None
+    """None where there are no weights to train."""
+
+    @property
+    def measured(self) -> bool:
+        return self.trained_on is not None
 
 
 def plan(project: Project) -> Planned:
@@ -114,6 +122,8 @@ def plan(project: Project) -> Planned:
         basis = _measured(project) if config is None else _on_paper(project, config, prices)
         workload = basis.workload
         need = data_need(recipe.task, workload.rows, workload.target_tokens, recipe.training.num_train_epochs)
+        if recipe.planning.learning_curve and basis.trained_on:
+            need = need.with_curve(_curve(project, basis, recipe.planning.learning_curve))
         price = recipe.planning.price_per_hour + prices.watts_here / 1000 * prices.electricity_per_kwh
         machine = Machine(available, price)
         figures = estimate(basis.setup, basis.schedule, basis.speed, machine, need, basis.around, basis.factor)
@@ -168,7 +178,7 @@ def _measured(project: Project) -> _Basis:
         eval_steps=recipe.training.eval_steps,
     )
     parents = (dataset.id, base.artefact.id)
-    return _Basis(parents, workload, setup, schedule, found.tokens_per_second, found.around, factor, measured=True)
+    return _Basis(parents, workload, setup, schedule, found.tokens_per_second, found.around, factor, (base, dataset))
 
 
 def _on_paper(project: Project, config: dict[str, object], prices: Prices) -> _Basis:
@@ -183,7 +193,16 @@ def _on_paper(project: Project, config: dict[str, object], prices: Prices) -> _B
     setup = Setup(shape, trained_by(shape, recipe.adapter), way, forward, r)
     flops, bandwidth = matmul_flops(DTYPES[dtype]), weight_bytes_per_second(DTYPES[dtype])
     speed = projected_speed(setup, schedule.tokens_per_step, flops, bandwidth, prices)
-    return _Basis((), workload, setup, schedule, speed, Around(), factor=1.0, measured=False)
+    return _Basis((), workload, setup, schedule, speed, Around(), factor=1.0, trained_on=None)
+
+
+def _curve(project: Project, basis: _Basis, extent: Extent) -> CurveForecast:
+    """The learning curve, having said how long it will take."""
+    assert basis.trained_on is not None
+    whole = training_seconds(basis.schedule, basis.speed, replace(basis.around, setup_seconds=0.0)).expected
+    minutes = (share_of_rows(extent) * whole + trainings(extent) * basis.around.setup_seconds) / 60
+    project.reporter.say(f"{trainings(extent)} trainings on parts of the rows, about {minutes:.0f} minutes")
+    return learning_curve(project, *basis.trained_on, basis.workload.rows, extent)
 
 
 def _setup(model: Any, recipe: Recipe, dtype: Dtype, largest: Sequence[Example], recomputes: bool) -> Setup:

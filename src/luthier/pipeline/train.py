@@ -5,7 +5,7 @@ import resource
 import shutil
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -153,10 +153,17 @@ def _refuse_unmoved(start: Mapping[str, bytes], training: Training[Any]) -> int:
     return stayed
 
 
-def set_up(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> tuple[Training[Any], Any]:
-    """Everything that the loop needs, and the model."""
+def set_up(
+    project: Project,
+    base: Base,
+    dataset: Dataset,
+    ranks: Ranks,
+    some: Callable[[Sequence[Any]], Sequence[Any]] = lambda rows: rows,
+) -> tuple[Training[Any], Any]:
+    """Everything that the loop needs, and the model; `some` says which of the training rows to take."""
     recipe = project.recipe
     lesson = open_lesson(project, base, dataset)
+    lesson = replace(lesson, rows=some(lesson.rows))
     model = lesson.model
     schedule = lesson.schedule(recipe.training, recipe.data.max_length, ranks.size)
     lesson.start([*lesson.rows, *lesson.validation])

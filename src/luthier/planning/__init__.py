@@ -4,6 +4,7 @@ from luthier.planning.buying import Comparison, Line, do_or_buy
 from luthier.planning.choices import memory_advice
 from luthier.planning.duration import Around, Range, Schedule, measured_speed, training_cost, training_seconds
 from luthier.planning.estimate import Machine, PlanFigures, estimate
+from luthier.planning.learning_curve import CurveForecast, LearningCurve, Point
 from luthier.planning.memory import (
     RUNTIME_BYTES,
     ForwardPass,
@@ -28,16 +29,19 @@ __all__ = [
     "RUNTIME_BYTES",
     "Around",
     "Comparison",
+    "CurveForecast",
     "DataNeed",
     "ForwardPass",
     "Hardware",
     "Kept",
+    "LearningCurve",
     "Line",
     "Machine",
     "MemoryEstimate",
     "MethodRow",
     "ModelShape",
     "PlanFigures",
+    "Point",
     "Prices",
     "Projection",
     "Proposal",

@@ -16,6 +16,8 @@ The numbers behind it:
 import math
 from dataclasses import dataclass
 
+from luthier.planning.learning_curve import CurveForecast
+
 MIN_ROWS = 50
 ROWS_PER_LABEL = 8
 TOKENS_PER_WEIGHT = 20
@@ -26,13 +28,19 @@ MAX_USEFUL_EPOCHS = 16
 
 @dataclass(frozen=True, slots=True)
 class DataNeed:
-    """`enough` by the rule of thumb, and in words what to expect."""
+    """`enough`, and in words what to expect: by the rule of thumb, or by a learning curve where one was measured."""
 
     enough: bool
     forecast: str
+    curve: CurveForecast | None = None
+
+    def with_curve(self, curve: CurveForecast) -> "DataNeed":
+        """What was measured goes before the rule of thumb."""
+        return DataNeed(curve.enough, f"{curve.sentence} {self.forecast}", curve)
 
     def to_json(self) -> dict[str, object]:
-        return {"enough": self.enough, "forecast": self.forecast}
+        curve = self.curve.to_json() if self.curve else None
+        return {"enough": self.enough, "forecast": self.forecast, "curve": curve}
 
 
 def forecast_data(rows: int, target_tokens: int, num_train_epochs: int) -> DataNeed:

@@ -75,7 +75,8 @@ def test_plan_reports_ranges(reported):
     found = reported("plan")
     assert found["seconds"]["low"] <= found["seconds"]["expected"] <= found["seconds"]["high"]
     assert 0 < found["cost"]["low"] <= found["cost"]["expected"] <= found["cost"]["high"]
-    assert set(found["data"]) == {"enough", "forecast"}
+    assert set(found["data"]) == {"enough", "forecast", "curve"}
+    assert found["data"]["curve"] is None
     assert found["data"]["enough"] is False
     assert found["memory_bytes"] == sum(found["memory"].values())
 

@@ -1,6 +1,6 @@
 """`planning`: what the figures of a plan are made from."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,11 @@ class PlanningSection(Section):
     prices: str = Field(
         "prices.yaml",
         description="file with what machines, power and people cost; the first plan writes it, for you to correct",
+    )
+    learning_curve: Literal["quarter", "half"] | None = Field(
+        None,
+        description="train on 1/16, 1/8 and 1/4 of the rows (half: on 1/2 too) and forecast what more data would "
+        "bring; takes half as long as the training itself, or as long (half)",
     )
     assume: AssumeSection | None = Field(
         None, description="rows to plan for instead of a dataset; with them a folder with a config.json is model enough"
