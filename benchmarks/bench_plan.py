@@ -1,9 +1,13 @@
 """What `luthier plan` says beforehand, beside what `luthier train` then takes: peak memory and time of six recipes.
 
-Full fine-tuning, frozen layers and LoRA, each on short rows (about 100 tokens) and on long ones (about 1,200). Plan and
+Full fine-tuning, frozen layers and LoRA, each on short rows (about 100 tokens) and on long ones (about 1,300). Plan and
 training run in processes of their own, one after the other. Rows are made up (`synthetic_rows.py`).
 
+With `--curve` instead: what a learning curve from a quarter and from half of the sample data forecasts for all of it,
+beside the loss that training on all of it then has.
+
     python benchmarks/bench_plan.py              # SmolLM2-135M-Instruct
+    python benchmarks/bench_plan.py --curve
     python benchmarks/bench_plan.py --small      # a random Llama of 21 million weights, to try the script
 """
 
@@ -22,6 +26,8 @@ from synthetic_rows import synthetic_rows
 from tiny_base import save_tiny_base
 
 import luthier
+from luthier.pipeline.demo import copy_sample
+from luthier.planning import CurveForecast, Point
 
 METHODS = {
     "full": ("adapter={method: full}", "training.learning_rate=1e-4"),
@@ -97,10 +103,38 @@ def compare(folder: Path, overrides: tuple[str, ...]) -> dict[str, float]:
     }
 
 
+def forecast(folder: Path, base: str, epochs: int) -> None:
+    """The learning curve on the sample data, and what it should have said."""
+    copy_sample(folder)
+    options = ["-o", f"training.num_train_epochs={epochs}", "-o", f"model={{base: {json.dumps(base)}}}"]
+    told(folder, "prepare", *options)
+    planned = told(folder, "plan", *options, "-o", "planning.learning_curve=half")
+    curve = planned["data"]["curve"]
+    taken = told(folder, "train", *options, "-o", "training.early_stopping_patience=null")
+    points = [Point(point["rows"], point["loss"]) for point in curve["points"]]
+    quarter = CurveForecast.of(points[:-1], curve["rows"]).at_all
+    loss = min(point["loss"] for point in validation_curve(Path(taken["path"])))
+    print("| from | forecast for all rows | trained on all | off by |")
+    print("|---|---|---|---|")
+    for name, at_all in (("a quarter", quarter.to_json()), ("half", curve["at_all"])):
+        off = at_all["expected"] / loss - 1
+        spread = f"{at_all['expected']:.3f} ({at_all['low']:.3f} to {at_all['high']:.3f})"
+        print(f"| {name} of {curve['rows']} rows | {spread} | {loss:.3f} | {off:+.1%} |")
+    print(f"\nplan {planned['probe_seconds']:.0f} s, training {taken['seconds']:.0f} s\n")
+    print(json.dumps({"curve": curve, "loss": loss}, indent=1))
+
+
+def validation_curve(run: Path) -> list[dict[str, float]]:
+    curve: list[dict[str, float]] = json.loads((run / "curves.json").read_text(encoding="utf-8"))["validation"]
+    return curve
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="a random model instead of SmolLM2")
     parser.add_argument("--steps", type=int, default=40, help="about so many steps of 2,048 tokens")
+    parser.add_argument("--curve", action="store_true", help="the learning curve instead")
+    parser.add_argument("--epochs", type=int, default=2, help="of the trainings of the learning curve")
     chosen = parser.parse_args()
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -108,6 +142,9 @@ def main() -> None:
         if chosen.small:
             base = str(Path(scratch, "base"))
             save_tiny_base(Path(base), num_key_value_heads=2, **SMALL)
+        if chosen.curve:
+            forecast(Path(scratch, "shop"), base, chosen.epochs)
+            return
         for kind, rows, tokens in (("short", short_rows, 110), ("long", long_rows, 1300)):
             folder = Path(scratch, kind)
             lay_out(folder, base, rows(chosen.steps * 2048 * 5 // 4 // tokens))

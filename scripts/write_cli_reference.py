@@ -147,6 +147,8 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "`rows` that there are, the loss `at_all` of them and `at_double`, the `gain` of doubling as a share of the "
         "loss, each a range, and `floor` and `power` of the law",
         "plan": "id",
+        "path": "folder of the page and of all this as JSON",
+        "page": "the plan as one HTML page",
         "measured": "false where there were no weights to run: then all is calculated",
         "workload": "what it is made for: `rows`, `tokens`, `target_tokens`, `longest`, `source`",
         "machines": "this one first, then those of the price table by projection: `name`, `memory_bytes` needed, "

@@ -11,7 +11,6 @@ from luthier.core.sizes import gigabytes
 
 if TYPE_CHECKING:
     from luthier.pipeline.plan import Planned
-    from luthier.planning import Projection, Range
 
 
 def plan(
@@ -36,23 +35,24 @@ def plan(
 
 
 def _print_plan(planned: "Planned") -> None:
+    from luthier.planning import change_text, machine_row, method_row, money_text, time_text
+
     figures = planned.figures
     how = "measured on a few steps" if planned.measured else "calculated from config.json, nothing was run"
-    print(f"Time:   {_time(figures.seconds)}, {how}")
+    print(f"Time:   {time_text(figures.seconds)}, {how}")
     parts = ", ".join(f"{name} {gigabytes(size)}" for name, size in figures.memory.to_json().items())
     print(f"Memory: {gigabytes(figures.memory.total)} ({parts})")
-    print(f"Cost:   {_money(figures.cost)} {planned.currency}")
+    print(f"Cost:   {money_text(figures.cost)} {planned.currency}")
     print(f"Data:   {figures.data.forecast}")
     for advice in figures.advice:
         print(f"- {advice}")
     print("\nThe same training elsewhere, an estimate from what makers publish:\n")
     print_table(
-        ("machine", "memory", "needs", "fits", "time", f"{planned.currency}", "kWh"),
-        [_machine(machine) for machine in planned.machines],
+        ("machine", "memory", "needs", "fits", "time", planned.currency, "kWh"),
+        [tuple(machine_row(machine).values()) for machine in planned.machines],
     )
-    for machine in planned.machines:
-        if machine.fits and machine.how != "as it is":
-            print(f"{machine.name}: fits with {machine.how}.")
+    for change in filter(None, map(change_text, planned.machines)):
+        print(change)
     print("\nProposed for the recipe (luthier plan --write puts it there):\n")
     print_table(
         ("field", "proposed", "now", "because"),
@@ -61,13 +61,7 @@ def _print_plan(planned: "Planned") -> None:
     print("\nOther methods on the same rows here, by calculation:\n")
     print_table(
         ("method", "weights that train", "memory", "fits", "time", "remark"),
-        [
-            (
-                *(one.name, f"{one.trained:,}", gigabytes(one.memory_bytes), "yes" if one.fits else "no"),
-                *(_time(one.seconds), one.remark),
-            )
-            for one in planned.methods
-        ],
+        [tuple(method_row(method).values()) for method in planned.methods],
     )
     print(f"\nDo it, or buy it, by the assumptions in the price file ({planned.currency}):\n")
     print_table(
@@ -78,24 +72,4 @@ def _print_plan(planned: "Planned") -> None:
         ],
     )
     print(f"\n{planned.do_or_buy.sentence}")
-
-
-def _machine(machine: "Projection") -> tuple[str, ...]:
-    time, cost, energy = _time(machine.seconds), _money(machine.cost), f"{machine.kilowatt_hours:.2f}"
-    return (
-        machine.name,
-        gigabytes(machine.device_bytes),
-        gigabytes(machine.memory_bytes),
-        "no" if not machine.fits else "yes" if machine.how == "as it is" else "with a change",
-        *((time, cost, energy) if machine.fits else ("", "", "")),
-    )
-
-
-def _time(seconds: "Range") -> str:
-    unit, size = ("hours", 3600) if seconds.expected >= 2 * 3600 else ("minutes", 60)
-    low, expected, high = (f"{value / size:.1f}" for value in (seconds.low, seconds.expected, seconds.high))
-    return f"{expected} {unit} ({low} to {high})"
-
-
-def _money(cost: "Range") -> str:
-    return f"{cost.expected:.2f} ({cost.low:.2f} to {cost.high:.2f})"
+    print(f"\nPage to read or pass on: {planned.page}")

@@ -1,5 +1,6 @@
 """`luthier plan`: what a training will need here and elsewhere, measured on a few steps of it or reckoned on paper."""
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.artefacts import Dataset, Plan
-from luthier.core.files import write_text
+from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id
 from luthier.core.recipe import Dtype, Recipe, parse_recipe, with_fields
 from luthier.kernels.allocator import free_memory
@@ -47,6 +48,7 @@ from luthier.planning import (
     project_on,
     projected_speed,
     propose,
+    render_page,
     trained_by,
     training_seconds,
 )
@@ -63,6 +65,7 @@ class Planned:
     """A plan and all its figures. `machines` begins with this one."""
 
     plan: str
+    path: Path
     figures: PlanFigures
     workload: Workload
     machines: tuple[Projection, ...]
@@ -73,9 +76,16 @@ class Planned:
     measured: bool
     seconds: float
 
+    @property
+    def page(self) -> Path:
+        """The plan as one HTML page."""
+        return self.path / "plan.html"
+
     def to_json(self) -> dict[str, object]:
         return {
             "plan": self.plan,
+            "path": str(self.path),
+            "page": str(self.page),
             **self.figures.to_json(),
             "measured": self.measured,
             "workload": self.workload.to_json(),
@@ -136,12 +146,24 @@ def plan(project: Project) -> Planned:
         comparison = do_or_buy(prices, cheapest.cost.expected, cheapest.name)
         content = {**figures.to_json(), "tokens_per_second": basis.speed.to_json()}
         identity = content_id("plan", [*basis.parents, content])
-        project.registry.add(Plan(id=identity, parents=basis.parents, summary=content))
-    return Planned(
-        *(identity, figures, workload, machines, tuple(proposals), tuple(methods), comparison, prices.currency),
-        measured=basis.measured,
-        seconds=time.monotonic() - begin,
-    )
+        planned = Planned(
+            *(identity, project.workspace.folder("plan", identity), figures, workload, machines),
+            *(tuple(proposals), tuple(methods), comparison, prices.currency, basis.measured),
+            seconds=time.monotonic() - begin,
+        )
+        _write(planned, recipe.name)
+        path = project.workspace.relative(planned.path)
+        project.registry.add(Plan(id=identity, parents=basis.parents, path=path, summary=content))
+    return planned
+
+
+def _write(planned: Planned, name: str) -> None:
+    """The plan's folder: everything as JSON, and the page."""
+    fields = planned.to_json()
+    page = render_page(name, planned.figures, planned.machines, planned.methods, fields)
+    with atomic_directory(planned.path) as folder:
+        (folder / "plan.json").write_text(json.dumps(fields, indent=1), encoding="utf-8")
+        (folder / planned.page.name).write_text(page, encoding="utf-8")
 
 
 def write_proposals(path: Path, proposals: Sequence[Proposal]) -> list[Proposal]:

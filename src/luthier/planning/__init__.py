@@ -19,10 +19,12 @@ from luthier.planning.operations import operations_per_token
 from luthier.planning.prices import Hardware, Prices, default_prices, read_prices
 from luthier.planning.projection import Projection, here, project_on, projected_speed
 from luthier.planning.proposal import Proposal, propose
+from luthier.planning.report_page import render_page
 from luthier.planning.setup import Setup
 from luthier.planning.shape import ModelShape
 from luthier.planning.sufficiency import DataNeed, forecast_data, forecast_labels, forecast_texts
 from luthier.planning.trained import Trained, trained_by
+from luthier.planning.wording import change_text, machine_row, method_row, money_text, time_text
 from luthier.planning.workload import Workload
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "Trained",
     "Way",
     "Workload",
+    "change_text",
     "compare_methods",
     "default_prices",
     "do_or_buy",
@@ -60,13 +63,18 @@ __all__ = [
     "forecast_labels",
     "forecast_texts",
     "here",
+    "machine_row",
     "measured_speed",
     "memory_advice",
+    "method_row",
+    "money_text",
     "operations_per_token",
     "project_on",
     "projected_speed",
     "propose",
     "read_prices",
+    "render_page",
+    "time_text",
     "tokens_that_fit",
     "trained_by",
     "training_cost",

@@ -11,6 +11,7 @@ from luthier.planning.operations import bytes_per_token, operations_per_token
 from luthier.planning.prices import Hardware, Prices
 from luthier.planning.setup import Setup
 
+AS_IT_IS = "as it is"
 DEVICE_RUNTIME_BYTES = GIGABYTE
 """What a driver and its libraries hold on a device."""
 
@@ -53,7 +54,7 @@ def project_on(setup: Setup, schedule: Schedule, hardware: Hardware, prices: Pri
     setup = replace(setup, way=replace(setup.way, dtype="bfloat16"))
     room = int(hardware.memory * GIGABYTE)
     free = room - DEVICE_RUNTIME_BYTES + RUNTIME_BYTES
-    how = "as it is"
+    how = AS_IT_IS
     fits = setup.memory.corrected(factor).total <= free
     if not fits:
         choices = fitting_choices(setup, free, factor)
@@ -85,7 +86,7 @@ def here(
 ) -> Projection:
     """This machine in the same table."""
     needed = figures.memory.total
-    how = "layers are computed again" if setup.way.recompute else "as it is"
+    how = "layers are computed again" if setup.way.recompute else AS_IT_IS
     hours = figures.seconds.expected / 3600
     return Projection(
         *(name, needed, free, needed <= free, how, speed, figures.seconds),

@@ -3,6 +3,7 @@
 import builtins
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -45,7 +46,8 @@ def test_plan_prints_time_memory_and_cost(command, prepared_shop):
     assert re.search(r"^NVIDIA L4 +24\.0 GB ", ended.out, re.MULTILINE)
     assert re.search(r"^adapter.method +lora +same ", ended.out, re.MULTILINE)
     assert re.search(r"^lora, r 16 +[\d,]+ +0\.\d GB", ended.out, re.MULTILINE)
-    assert ended.out.splitlines()[-1].startswith("Over 12 months, doing it takes about ")
+    assert "Over 12 months, doing it takes about " in ended.out
+    assert Path(ended.out.split()[-1]).is_file()
 
 
 def test_plan_writes_what_it_proposes_when_asked(command, prepared_shop):

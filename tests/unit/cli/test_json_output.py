@@ -4,6 +4,7 @@ import json
 import runpy
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 ROOT = Path(__file__).parents[3]
@@ -79,6 +80,17 @@ def test_plan_reports_ranges(reported):
     assert found["data"]["curve"] is None
     assert found["data"]["enough"] is False
     assert found["memory_bytes"] == sum(found["memory"].values())
+
+
+def test_plan_is_as_its_schema_says(reported):
+    schema = json.loads((ROOT / "docs" / "reference" / "plan.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    found = reported("plan")
+    jsonschema.validate(found, schema)
+    assert set(schema["required"]) == set(schema["properties"]) == set(found)
+    assert json.loads((Path(found["path"]) / "plan.json").read_text(encoding="utf-8")) == found
+    with pytest.raises(jsonschema.ValidationError, match="'memory' is a required property"):
+        jsonschema.validate({name: value for name, value in found.items() if name != "memory"}, schema)
 
 
 def test_train_reports_numbers(reported):

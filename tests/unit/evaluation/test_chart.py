@@ -4,7 +4,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from luthier.evaluation.chart import HEIGHT, WIDTH, curves_svg
+from luthier.evaluation.chart import curves_svg
+from luthier.text.chart import HEIGHT, WIDTH
 
 
 def curve(losses, every=1):
