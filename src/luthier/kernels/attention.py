@@ -241,7 +241,7 @@ def _softmax(scores: torch.Tensor, block: _Block, group: int, window: int) -> to
     were divided by, [batch, queries * group]."""
     if native.serves(scores):
         log_sums = scores.new_empty(scores.shape[:2], dtype=native.wide(scores.dtype))
-        native.run("causal_softmax", scores.dtype, scores, log_sums, *_shape(scores, block, group), window)
+        native.run("causal_softmax", scores.dtype, scores, log_sums, *_shape(scores, block, group), window, 0)
         return log_sums
     wide = scores.to(native.wide(scores.dtype)).masked_fill(_forbidden(block, group, window), float("-inf"))
     log_sums = wide.logsumexp(-1)
@@ -252,7 +252,7 @@ def _softmax(scores: torch.Tensor, block: _Block, group: int, window: int) -> to
 def _weights(scores: torch.Tensor, log_sums: torch.Tensor, block: _Block, group: int, window: int) -> None:
     """Turn scores into the weights that they had in the forward pass, in place."""
     if native.serves(scores):
-        native.run("causal_weights", scores.dtype, scores, log_sums, *_shape(scores, block, group), window)
+        native.run("causal_softmax", scores.dtype, scores, log_sums, *_shape(scores, block, group), window, 1)
         return
     scores.copy_((scores - log_sums[..., None]).exp_().masked_fill_(_forbidden(block, group, window), 0.0))
 

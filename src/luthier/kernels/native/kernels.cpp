@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #define EACH_ROW _Pragma("omp parallel for schedule(static)")
 #define LANES _Pragma("omp simd")
@@ -48,13 +49,8 @@ inline void store(double &target, double value) { target = value; }
 inline float exponential(float x) {
     x = x < -87.0f ? -87.0f : x;
     x = x > 88.0f ? 88.0f : x;
-    float n = x * 1.44269504088896f + 12582912.0f; // rounds to an integer
-    int32_t k;
-    std::memcpy(&k, &n, sizeof k);
-    k -= 0x4b400000;
-    n -= 12582912.0f;
-    float r = x - n * 0.693359375f;
-    r = r + n * 2.12194440e-4f;
+    float n = std::nearbyint(x * 1.44269504088896f);
+    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
@@ -62,7 +58,7 @@ inline float exponential(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    int32_t exponent = (k + 127) << 23;
+    int32_t exponent = (int32_t(n) + 127) << 23;
     float power;
     std::memcpy(&power, &exponent, sizeof power);
     return p * power;
@@ -119,7 +115,8 @@ template <class S> void gated_forward(const S *gate, const S *up, S *out, int64_
         LANES
         for (int64_t i = start; i < end; ++i) {
             W g = widen(gate[i]);
-            store(out[i], g / (W(1) + exponential(-g)) * widen(up[i]));
+            W open = W(1) / (W(1) + exponential(-g));
+            store(out[i], g * open * widen(up[i]));
         }
     }
 }
@@ -141,50 +138,78 @@ void gated_backward(const S *d_out, const S *gate, const S *up, S *d_gate, S *d_
     }
 }
 
-// Scores of a block of queries [batch, queries * group, keys] to weights, in place. Query number i stands at place
-// `first + i` of its row and sees the keys up to there, of them the last `window`. log_sums: [batch, queries * group].
-template <class S>
-void causal_softmax(S *scores, wide_t<S> *log_sums, int64_t batch, int64_t queries, int64_t group, int64_t keys,
-                    int64_t first, int64_t window) {
-    using W = wide_t<S>;
-    EACH_ROW
-    for (int64_t row = 0; row < batch * queries * group; ++row) {
-        S *line = scores + row * keys;
-        int64_t place = first + (row / group) % queries;
-        int64_t end = place + 1 < keys ? place + 1 : keys, start = place + 1 - window > 0 ? place + 1 - window : 0;
-        W most = -std::numeric_limits<W>::infinity();
-        _Pragma("omp simd reduction(max : most)")
-        for (int64_t i = start; i < end; ++i)
-            most = widen(line[i]) > most ? widen(line[i]) : most;
-        W sum = 0;
-        _Pragma("omp simd reduction(+ : sum)")
-        for (int64_t i = start; i < end; ++i)
-            sum += exponential(widen(line[i]) - most);
-        W log_sum = most + std::log(sum), share = W(1) / sum;
-        log_sums[row] = log_sum;
-        std::memset(static_cast<void *>(line), 0, start * sizeof(S));
-        LANES
-        for (int64_t i = start; i < end; ++i)
-            store(line[i], exponential(widen(line[i]) - most) * share);
-        std::memset(static_cast<void *>(line + end), 0, (keys - end) * sizeof(S));
-    }
+const int64_t LANE_COUNT = 16;
+
+// Numbers in steps of LANE_COUNT, so that no loop over them has a slow end: kept by each thread.
+template <class W> W *scratch(int64_t size) {
+    thread_local std::vector<W> numbers;
+    if (int64_t(numbers.size()) < size + LANE_COUNT)
+        numbers.resize(size + LANE_COUNT);
+    return numbers.data();
 }
 
-// The same weights once more from scores and the log_sums of the forward pass.
+// Widen `count` numbers into `wide`, after them -infinity up to a whole number of lanes; the greatest of them.
+template <class S, class W> W load_line(const S *line, int64_t count, W *wide) {
+    LANES
+    for (int64_t i = 0; i < count; ++i)
+        wide[i] = widen(line[i]);
+    int64_t whole = (count + LANE_COUNT - 1) / LANE_COUNT * LANE_COUNT;
+    for (int64_t i = count; i < whole; ++i)
+        wide[i] = -std::numeric_limits<W>::infinity();
+    W most = wide[0];
+    for (int64_t start = 0; start < whole; start += LANE_COUNT)
+        _Pragma("omp simd reduction(max : most)")
+        for (int64_t i = 0; i < LANE_COUNT; ++i)
+            most = wide[start + i] > most ? wide[start + i] : most;
+    return most;
+}
+
+// e^(x - most) of a line that load_line has widened, in place; the sum of it.
+template <class W> W exponentials(W *wide, int64_t count, W most) {
+    W sums[LANE_COUNT] = {};
+    for (int64_t start = 0; start < count; start += LANE_COUNT)
+        LANES
+        for (int64_t i = 0; i < LANE_COUNT; ++i) {
+            wide[start + i] = exponential(wide[start + i] - most);
+            sums[i] += wide[start + i];
+        }
+    W sum = 0;
+    for (int64_t i = 0; i < LANE_COUNT; ++i)
+        sum += sums[i];
+    // What fills the last lanes is e^-87 at most, nothing beside the greatest, which is 1: no need to take it out.
+    return sum;
+}
+
+// `share` times a widened line to where it came from.
+template <class S, class W> void store_line(const W *wide, int64_t count, W share, S *line) {
+    LANES
+    for (int64_t i = 0; i < count; ++i)
+        store(line[i], wide[i] * share);
+}
+
+// Scores of a block of queries [batch, queries * group, keys] to weights, in place. Query number i stands at place
+// `first + i` of its row and sees the keys up to there, of them the last `window`. log_sums: [batch, queries * group];
+// where they are known, `again` says so, and the weights are made of them.
 template <class S>
-void causal_weights(S *scores, const wide_t<S> *log_sums, int64_t batch, int64_t queries, int64_t group, int64_t keys,
-                    int64_t first, int64_t window) {
+void causal_softmax(S *scores, wide_t<S> *log_sums, int64_t batch, int64_t queries, int64_t group, int64_t keys,
+                    int64_t first, int64_t window, int64_t again) {
     using W = wide_t<S>;
     EACH_ROW
     for (int64_t row = 0; row < batch * queries * group; ++row) {
         S *line = scores + row * keys;
         int64_t place = first + (row / group) % queries;
         int64_t end = place + 1 < keys ? place + 1 : keys, start = place + 1 - window > 0 ? place + 1 - window : 0;
-        W log_sum = log_sums[row];
+        W *wide = scratch<W>(end - start);
+        W most = load_line(line + start, end - start, wide), share = W(1);
+        if (again) {
+            exponentials(wide, end - start, log_sums[row]);
+        } else {
+            W sum = exponentials(wide, end - start, most);
+            log_sums[row] = most + std::log(sum);
+            share = W(1) / sum;
+        }
         std::memset(static_cast<void *>(line), 0, start * sizeof(S));
-        LANES
-        for (int64_t i = start; i < end; ++i)
-            store(line[i], exponential(widen(line[i]) - log_sum));
+        store_line(wide, end - start, share, line + start);
         std::memset(static_cast<void *>(line + end), 0, (keys - end) * sizeof(S));
     }
 }
@@ -330,12 +355,9 @@ void cross_entropy(S *logits, const int64_t *labels, wide_t<S> *losses, int64_t 
         gated_backward(d_out, gate, up, d_gate, d_up, size);                                                           \
     }                                                                                                                  \
     extern "C" void causal_softmax_##suffix(S *scores, wide_t<S> *log_sums, int64_t batch, int64_t queries,            \
-                                            int64_t group, int64_t keys, int64_t first, int64_t window) {              \
-        causal_softmax(scores, log_sums, batch, queries, group, keys, first, window);                                  \
-    }                                                                                                                  \
-    extern "C" void causal_weights_##suffix(S *scores, const wide_t<S> *log_sums, int64_t batch, int64_t queries,      \
-                                            int64_t group, int64_t keys, int64_t first, int64_t window) {              \
-        causal_weights(scores, log_sums, batch, queries, group, keys, first, window);                                  \
+                                            int64_t group, int64_t keys, int64_t first, int64_t window,                \
+                                            int64_t again) {                                                           \
+        causal_softmax(scores, log_sums, batch, queries, group, keys, first, window, again);                           \
     }                                                                                                                  \
     extern "C" void softmax_backward_##suffix(S *d_weights, const S *weights, int64_t rows, int64_t keys) {            \
         softmax_backward(d_weights, weights, rows, keys);                                                              \
