@@ -14,8 +14,11 @@ def target_losses(hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch
 
     hidden: [N, hidden_size]; head_weight: [vocabulary, hidden_size]; labels: [N]. Returns [N], in fp32 for narrower
     types. Memory holds one chunk of logits at a time: the gradient of `hidden` is computed in the forward pass where
-    the head is frozen, else chunk by chunk once more in the backward pass.
+    the head is frozen, else chunk by chunk once more in the backward pass. Raises IndexError for labels that the
+    vocabulary has not.
     """
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(head_weight):
+        raise IndexError(f"labels {int(labels.min())} to {int(labels.max())}, of {len(head_weight)} words")
     losses: torch.Tensor = _TargetLosses.apply(hidden, head_weight, labels)  # type: ignore[no-untyped-call]
     return losses
 

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 
 from luthier.core.errors import WorkspaceError
 from luthier.core.sizes import GIGABYTE, gigabytes
+from luthier.kernels import native
 from luthier.kernels.allocator import free_memory
 from luthier.kernels.ceiling import matmul_flops, weight_bytes_per_second
 from luthier.models.cache import default_cache_root
@@ -104,6 +105,7 @@ def doctor(folder: Path = Path()) -> Diagnosed:
     free = free_memory()
     symptoms = (
         _products(dtype, measured),
+        _kernels(),
         _threads(),
         _load(),
         _memory(free),
@@ -131,6 +133,14 @@ def _products(dtype: torch.dtype, measured: Mapping[str, float]) -> Symptom:
         return Symptom("products", "pass", found)
     advice = "a processor with AVX-512 BF16 or AMX computes in bfloat16: half the memory, and several times as fast"
     return Symptom("products", "warn", found, advice)
+
+
+def _kernels() -> Symptom:
+    library = native.library()
+    if not isinstance(library, native.NativeError):
+        return Symptom("kernels", "pass", "compiled for this processor")
+    advice = "install a C++ compiler (Debian: apt install g++), or training takes more passes over memory"
+    return Symptom("kernels", "warn", f"torch's own operations: {library}", advice)
 
 
 def _threads() -> Symptom:

@@ -18,6 +18,7 @@ def example(tokens: int, dtype: torch.dtype = torch.float64) -> tuple[torch.Tens
     return hidden.to(dtype).requires_grad_(), head_weight.to(dtype), labels
 
 
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("head_trains", [False, True])
 @pytest.mark.parametrize("chunk_tokens", [1, 4, 10, 512])
 @pytest.mark.parametrize("tokens", [1, 4, 10, 11])
@@ -38,6 +39,7 @@ def test_losses_and_gradients_equal_cross_entropy(
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
+@pytest.mark.usefixtures("form")
 def test_a_head_can_train_alone() -> None:
     hidden, head_weight, labels = example(7)
     hidden, head_weight = hidden.detach(), head_weight.requires_grad_()
@@ -96,3 +98,22 @@ def test_no_target_costs_nothing() -> None:
 
     assert float(total.detach()) == 0
     assert torch.count_nonzero(gradient) == 0
+
+
+@pytest.mark.usefixtures("form")
+def test_logits_that_are_no_numbers_have_no_loss_that_is_one() -> None:
+    hidden, head_weight, labels = example(3, torch.float32)
+    with torch.no_grad():
+        hidden[1, 0] = float("nan")
+
+    found = target_losses(hidden, head_weight, labels)
+
+    assert torch.isfinite(found).tolist() == [True, False, True]
+
+
+def test_labels_outside_of_the_vocabulary_are_refused() -> None:
+    hidden, head_weight, labels = example(3)
+    labels[1] = VOCABULARY
+
+    with pytest.raises(IndexError, match="to 37, of 37 words"):
+        target_losses(hidden, head_weight, labels)

@@ -12,6 +12,7 @@ def plain(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + EPSILON) * weight
 
 
+@pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("shape", [(1, 8), (7, 33), (2, 5, 16)])
 @pytest.mark.parametrize("size", [1e-4, 1.0, 1e3])
 def test_equals_the_plain_formula(shape: tuple[int, ...], size: float) -> None:
@@ -26,6 +27,7 @@ def test_equals_the_plain_formula(shape: tuple[int, ...], size: float) -> None:
     torch.testing.assert_close(*of_weight, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.usefixtures("form")
 def test_bf16_stays_within_its_rounding() -> None:
     x = torch.randn(64, 48, generator=torch.Generator().manual_seed(1))
     weight = torch.ones(48)
@@ -34,6 +36,7 @@ def test_bf16_stays_within_its_rounding() -> None:
     torch.testing.assert_close(found.float(), plain(x.bfloat16().float(), weight), rtol=2**-7, atol=0)
 
 
+@pytest.mark.usefixtures("form")
 def test_zeros_have_a_finite_gradient() -> None:
     x = torch.zeros(3, 4, dtype=torch.float64, requires_grad=True)
     rms_norm(x, torch.ones(4, dtype=torch.float64), EPSILON).sum().backward()

@@ -3,11 +3,13 @@
 import shutil
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import luthier
+from luthier.kernels.native import NativeError
 from luthier.pipeline import doctor as module
 from luthier.pipeline.doctor import ENOUGH_MEMORY, EXTRAS, LEAST_MEMORY
 
@@ -21,6 +23,7 @@ def well(monkeypatch):
     monkeypatch.setattr(module, "weight_bytes_per_second", lambda _: 4e10)
     monkeypatch.setattr(module, "resolve_dtype", lambda _: "bfloat16")
     monkeypatch.setattr(module, "_cpu_quota", lambda _: None)
+    monkeypatch.setattr(module, "native", SimpleNamespace(library=lambda: None, NativeError=NativeError))
     monkeypatch.setattr(module, "free_memory", lambda: 16 * 10**9)
     monkeypatch.setattr(module.psutil, "getloadavg", lambda: (0.1, 0.1, 0.1))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -38,7 +41,8 @@ def test_a_machine_on_which_all_is_well(tmp_path):
     found = luthier.doctor(tmp_path)
     assert found.verdict == "pass"
     assert set(_verdicts(tmp_path)) == {
-        *("products", "threads", "load", "memory", "gpu", "disk, workspace", "disk, model cache", "locks", "packages")
+        *("products", "kernels", "threads", "load", "memory", "gpu", "disk, workspace", "disk, model cache", "locks"),
+        "packages",
     }
     assert not any(one.advice for one in found.symptoms)
     assert list(tmp_path.iterdir()) == []
@@ -53,6 +57,7 @@ def test_a_machine_on_which_all_is_well(tmp_path):
     ("check", "verdict", "name", "value"),
     [
         ("products", "warn", "resolve_dtype", lambda _: "float32"),
+        ("kernels", "warn", "native", SimpleNamespace(library=lambda: NativeError("no compiler"), NativeError=NativeError)),
         ("threads", "warn", "_cpu_quota", lambda _: 0.5),
         ("memory", "warn", "free_memory", lambda: ENOUGH_MEMORY - 1),
         ("memory", "fail", "free_memory", lambda: LEAST_MEMORY - 1),

@@ -1,0 +1,152 @@
+"""Where the time and the memory of one optimiser step go, measured before training begins."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
+
+from luthier.kernels.ceiling import matmul_flops
+from luthier.training.loop import Training
+from luthier.training.objective import E
+
+PARTS = {
+    "loss": ("_TargetLosses",),
+    "attention": ("_RowsAttention", "aten::scaled_dot_product_attention", "ScaledDotProduct"),
+    "optimiser": ("Optimizer.step", "aten::_foreach", "aten::linalg_vector_norm"),
+    "norms and gates": ("_RmsNorm", "_SiluGated"),
+    "linear layers": ("_LoraLinear", "aten::linear", "aten::mm", "aten::addmm", "MmBackward", "AddmmBackward"),
+}
+"""Operations by how their names, or those of what called them, begin; the first part that fits is theirs."""
+OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class StepProfile:
+    """One optimiser step: seconds, tokens as the rows have them, tokens that were computed, shares of the time by part,
+    floating-point operations of its matrix products, and those that products alone reach here in a second; bytes by
+    part."""
+
+    seconds: float
+    tokens: int
+    time_shares: dict[str, float]
+    flops: int
+    ceiling_flops_per_second: float
+    bytes: dict[str, int]
+
+    @property
+    def share_of_ceiling(self) -> float:
+        return self.flops / self.seconds / self.ceiling_flops_per_second
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self) | {"share_of_ceiling": round(self.share_of_ceiling, 4)}
+
+
+def profile_step(training: Training[E], model: nn.Module) -> StepProfile:
+    """Run the first step of a training four times, with an optimiser that changes no weight: to warm up, by the clock,
+    counting operations, and under the profiler."""
+    step = training.schedule.steps[0]
+    examples = [example for batch in step for example in batch]
+    parameters = list(training.parameters.values())
+    optimizer = torch.optim.AdamW(parameters, lr=0.0, weight_decay=0.0, fused=True)
+    kept = _Kept(model)
+
+    def run() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        for loss in training.objective.parts(examples, step, training.most_tokens):
+            loss.backward()
+        nn.utils.clip_grad_norm_(parameters, training.settings.max_grad_norm)
+        optimizer.step()
+
+    with kept.counted():
+        run()
+    seconds = min(_timed(run) for _ in range(2))
+    with FlopCounterMode(display=False) as counter:
+        run()
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        run()
+    gradients = sum(parameter.nbytes for parameter in parameters)
+    moments = sum(value.nbytes for state in optimizer.state.values() for value in state.values())
+    optimizer.zero_grad(set_to_none=True)
+    return StepProfile(
+        seconds,
+        sum(map(len, examples)),
+        _shares(profiler.events()),
+        counter.get_total_flops(),
+        matmul_flops(next(iter(model.parameters())).dtype),
+        {
+            "weights": sum(parameter.nbytes for parameter in model.parameters()),
+            "gradients": gradients,
+            "optimiser": moments,
+            "activations": kept.most,
+        },
+    )
+
+
+def _timed(run: Callable[[], None]) -> float:
+    begin = time.perf_counter()
+    run()
+    return time.perf_counter() - begin
+
+
+class _Kept:
+    """Bytes that forward passes keep for backward passes, at most at a time; the model's weights do not count."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+        self._alive: dict[int, tuple[int, int]] = {}
+        self.most = 0
+
+    def counted(self) -> Any:
+        return torch.autograd.graph.saved_tensors_hooks(self._pack, _Saved.unpack)
+
+    def _pack(self, tensor: torch.Tensor) -> "_Saved":
+        storage = tensor.untyped_storage()
+        place, size = storage.data_ptr(), 0 if storage.data_ptr() in self._weights else storage.nbytes()
+        count, _ = self._alive.get(place, (0, 0))
+        self._alive[place] = (count + 1, size)
+        self.most = max(self.most, sum(size for _, size in self._alive.values()))
+        return _Saved(tensor, self, place)
+
+    def release(self, place: int) -> None:
+        count, size = self._alive.pop(place)
+        if count > 1:
+            self._alive[place] = (count - 1, size)
+
+
+class _Saved:
+    """A tensor that a graph holds; when the graph lets go of it, it no longer counts."""
+
+    def __init__(self, tensor: torch.Tensor, kept: _Kept, place: int) -> None:
+        self._tensor, self._kept, self._place = tensor, kept, place
+
+    def unpack(self) -> torch.Tensor:
+        return self._tensor
+
+    def __del__(self) -> None:
+        self._kept.release(self._place)
+
+
+def _shares(events: Sequence[Any]) -> dict[str, float]:
+    """The share of the time that each part's own operations took."""
+    totals = dict.fromkeys([*PARTS, OTHER], 0.0)
+    for event in events:
+        totals[_part(event)] += event.self_cpu_time_total
+    whole = sum(totals.values())
+    return {part: round(total / whole, 4) for part, total in totals.items()}
+
+
+def _part(event: Any) -> str:
+    names = []
+    while event is not None:
+        names.append(event.name)
+        event = event.cpu_parent
+    return next((part for part, marks in PARTS.items() for name in names if _begins(name, marks)), OTHER)
+
+
+def _begins(name: str, marks: Sequence[str]) -> bool:
+    return any(name.removeprefix("autograd::engine::evaluate_function: ").startswith(mark) for mark in marks)
