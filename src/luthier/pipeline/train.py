@@ -45,6 +45,7 @@ from luthier.training import (
     trackers,
 )
 from luthier.training.objective import E
+from luthier.training.profile import profile_step
 
 TRAINED = "trained"
 INPUTS = "inputs.json"
@@ -110,6 +111,9 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     if resume and not checkpoint.path.is_file():
         raise TrainingError(f"there is nothing to resume: {_why_not(partial.parent, inputs)}")
     training, model = set_up(project, base, dataset, ranks)
+    profiled = profile_step(training, model) if project.recipe.training.profile else None
+    if profiled:
+        project.reporter.say(profiled.report())
     start = fingerprints(training.parameters)
     if resume:
         project.reporter.say(f"going on from step {checkpoint.done_steps()} of {len(training.schedule.steps)}")
@@ -134,6 +138,8 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     if ranks.is_first:
         stayed = _refuse_unmoved(start, training)
         about: dict[str, object] = {"task": project.recipe.task, "dtype": base.dtype, "unmoved_weights": stayed}
+        if profiled:
+            about["profile"] = profiled.to_json()
         figures = about | _figures(training, state, time.monotonic() - begin)
         made = _finish(project, (base, dataset), partial, model, state, figures)
     trained = ranks.agree(made)
@@ -239,7 +245,7 @@ def _inputs(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> dic
         **{f"adapter.{name}": value for name, value in recipe.adapter.model_dump(mode="json").items()},
         **{
             f"training.{name}": value
-            for name, value in recipe.training.model_dump(mode="json", exclude={"report_to"}).items()
+            for name, value in recipe.training.model_dump(mode="json", exclude={"report_to", "profile"}).items()
         },
     }
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from luthier.core.sizes import gigabytes
 from luthier.kernels.ceiling import matmul_flops
 from luthier.training.loop import Training
 from luthier.training.objective import E
@@ -27,9 +28,8 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True)
 class StepProfile:
-    """One optimiser step: seconds, tokens as the rows have them, tokens that were computed, shares of the time by part,
-    floating-point operations of its matrix products, and those that products alone reach here in a second; bytes by
-    part."""
+    """One optimiser step: seconds, tokens as the rows have them, shares of the time by part, floating-point operations
+    of its matrix products, and those that products alone reach here in a second; bytes by part."""
 
     seconds: float
     tokens: int
@@ -42,13 +42,26 @@ class StepProfile:
     def share_of_ceiling(self) -> float:
         return self.flops / self.seconds / self.ceiling_flops_per_second
 
+    def report(self) -> str:
+        """For people: a line for the step, one for its time and one for its memory."""
+        shares = sorted(self.time_shares.items(), key=lambda item: -item[1])
+        return "\n".join(
+            [
+                f"a step: {self.tokens:,} tokens in {self.seconds:.2f} s, "
+                f"{self.flops / self.seconds / 1e12:.2f} TFLOP/s, "
+                f"{self.share_of_ceiling:.0%} of what products of matrices reach here",
+                "time: " + ", ".join(f"{part} {share:.0%}" for part, share in shares),
+                "memory: " + ", ".join(f"{part} {gigabytes(size)}" for part, size in self.bytes.items()),
+            ]
+        )
+
     def to_json(self) -> dict[str, object]:
         return asdict(self) | {"share_of_ceiling": round(self.share_of_ceiling, 4)}
 
 
 def profile_step(training: Training[E], model: nn.Module) -> StepProfile:
-    """Run the first step of a training four times, with an optimiser that changes no weight: to warm up, by the clock,
-    counting operations, and under the profiler."""
+    """Run the first step of a training five times, with an optimiser that changes no weight: counting what is kept, by
+    the clock, counting operations, and under the profiler."""
     step = training.schedule.steps[0]
     examples = [example for batch in step for example in batch]
     parameters = list(training.parameters.values())
@@ -62,13 +75,15 @@ def profile_step(training: Training[E], model: nn.Module) -> StepProfile:
         nn.utils.clip_grad_norm_(parameters, training.settings.max_grad_norm)
         optimizer.step()
 
-    with kept.counted():
-        run()
-    seconds = min(_timed(run) for _ in range(2))
-    with FlopCounterMode(display=False) as counter:
-        run()
-    with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        run()
+    with torch.random.fork_rng():
+        with kept.counted():
+            run()
+        seconds = min(_timed(run) for _ in range(2))
+        with FlopCounterMode(display=False) as counter:
+            run()
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            run()
+        ceiling = matmul_flops(next(iter(model.parameters())).dtype)
     gradients = sum(parameter.nbytes for parameter in parameters)
     moments = sum(value.nbytes for state in optimizer.state.values() for value in state.values())
     optimizer.zero_grad(set_to_none=True)
@@ -77,7 +92,7 @@ def profile_step(training: Training[E], model: nn.Module) -> StepProfile:
         sum(map(len, examples)),
         _shares(profiler.events()),
         counter.get_total_flops(),
-        matmul_flops(next(iter(model.parameters())).dtype),
+        ceiling,
         {
             "weights": sum(parameter.nbytes for parameter in model.parameters()),
             "gradients": gradients,
@@ -99,7 +114,7 @@ class _Kept:
     def __init__(self, model: nn.Module) -> None:
         self._weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
         self._alive: dict[int, tuple[int, int]] = {}
-        self.most = 0
+        self._now = self.most = 0
 
     def counted(self) -> Any:
         return torch.autograd.graph.saved_tensors_hooks(self._pack, _Saved.unpack)
@@ -107,15 +122,18 @@ class _Kept:
     def _pack(self, tensor: torch.Tensor) -> "_Saved":
         storage = tensor.untyped_storage()
         place, size = storage.data_ptr(), 0 if storage.data_ptr() in self._weights else storage.nbytes()
-        count, _ = self._alive.get(place, (0, 0))
-        self._alive[place] = (count + 1, size)
-        self.most = max(self.most, sum(size for _, size in self._alive.values()))
+        count, known = self._alive.get(place, (0, 0))
+        self._alive[place] = (count + 1, max(size, known))
+        self._now += max(size - known, 0)
+        self.most = max(self.most, self._now)
         return _Saved(tensor, self, place)
 
     def release(self, place: int) -> None:
         count, size = self._alive.pop(place)
         if count > 1:
             self._alive[place] = (count - 1, size)
+        else:
+            self._now -= size
 
 
 class _Saved:

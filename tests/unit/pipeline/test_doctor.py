@@ -57,7 +57,12 @@ def test_a_machine_on_which_all_is_well(tmp_path):
     ("check", "verdict", "name", "value"),
     [
         ("products", "warn", "resolve_dtype", lambda _: "float32"),
-        ("kernels", "warn", "native", SimpleNamespace(library=lambda: NativeError("no compiler"), NativeError=NativeError)),
+        (
+            "kernels",
+            "warn",
+            "native",
+            SimpleNamespace(library=lambda: NativeError("no compiler"), NativeError=NativeError),
+        ),
         ("threads", "warn", "_cpu_quota", lambda _: 0.5),
         ("memory", "warn", "free_memory", lambda: ENOUGH_MEMORY - 1),
         ("memory", "fail", "free_memory", lambda: LEAST_MEMORY - 1),

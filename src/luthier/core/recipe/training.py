@@ -60,6 +60,10 @@ class TrainingSection(Section):
     report_to: tuple[Tracker, ...] = Field(
         (), description="where losses are shown while training goes on, e.g. [tensorboard]; needs the extra trackers"
     )
+    profile: bool = Field(
+        False,
+        description="run the first step five times before training: where its time and memory go is told and kept",
+    )
     l2_sp: Annotated[float, Field(ge=0)] = Field(
         0.0,
         description="method full and freeze: half of this times the squared distance of the weights from where they "
