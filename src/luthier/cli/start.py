@@ -84,7 +84,7 @@ def doctor(as_json: AsJson = False) -> None:
             ("base model", "memory", "fits", "tokens/s"),
             [
                 (
-                    f"{model.weights // 10**6:,}M weights",
+                    f"{round(model.weights / 1e6):,}M weights",
                     gigabytes(model.memory_bytes),
                     "yes" if model.fits else "no",
                     f"{model.tokens_per_second:,.0f}",

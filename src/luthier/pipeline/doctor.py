@@ -13,12 +13,14 @@ import torch
 from packaging.requirements import Requirement
 
 from luthier.core.errors import WorkspaceError
+from luthier.core.recipe import AdapterSection, Dtype
 from luthier.core.sizes import GIGABYTE, gigabytes
 from luthier.kernels import native
 from luthier.kernels.allocator import free_memory
 from luthier.kernels.ceiling import matmul_flops, weight_bytes_per_second
 from luthier.models.cache import default_cache_root
 from luthier.models.loading import DTYPES, resolve_dtype
+from luthier.planning import ForwardPass, ModelShape, Setup, Way, operations_per_token, trained_by
 from luthier.registry import capture
 from luthier.store.lock import workspace_lock
 from luthier.training import Verdict, overall
@@ -26,12 +28,22 @@ from luthier.training import Verdict, overall
 LEAST_MEMORY, ENOUGH_MEMORY = 2 * GIGABYTE, 4 * GIGABYTE
 """A model of 135 million weights is trained in the former; the demo runs in the latter."""
 LEAST_DISK, ENOUGH_DISK = 1 * GIGABYTE, 5 * GIGABYTE
-BASE_MODELS = (135e6, 360e6, 1e9, 3e9, 8e9)
-"""Weights of usual small base models."""
-MEMORY_FACTOR, MEMORY_AROUND = 1.3, 1.2 * GIGABYTE
-"""LoRA takes so many times the bytes of the base weights, and so much beside them: rows of some hundred tokens."""
-SHARE_OF_CEILING = 0.18
-"""The demo's training: 606 tokens a second of 4 x 134.5 million operations each, of 1.8 TFLOP/s measured there."""
+BASE_MODELS = (
+    (576, 1536, 30, 9, 3, 49_152, True),
+    (960, 2560, 32, 15, 5, 49_152, True),
+    (2048, 8192, 16, 32, 8, 128_256, True),
+    (3072, 8192, 28, 24, 8, 128_256, True),
+    (4096, 14_336, 32, 32, 8, 128_256, False),
+)
+"""Sizes of SmolLM2 with 135 and 360 million weights and of Llama with 1, 3 and 8 billion, as SIZES names them."""
+SIZES = (
+    *("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads"),
+    *("vocab_size", "tie_word_embeddings"),
+)
+FORWARD = ForwardPass(tokens=2048, targets=1024, row_tokens=300)
+"""What a usual batch holds."""
+SHARE_OF_CEILING = 0.17
+"""The demo's training: 606 tokens a second of 0.5 billion operations each, of 1.8 TFLOP/s measured there."""
 EXTRAS = {
     "harness": "lm-evaluation-harness measures a run on its tasks",
     "ray": "data.engine: ray cleans data on a cluster",
@@ -96,7 +108,8 @@ class Diagnosed:
 
 def doctor(folder: Path = Path()) -> Diagnosed:
     """Look at this machine and at a folder that is, or is to become, a workspace. Takes a few seconds."""
-    dtype = DTYPES[resolve_dtype("auto")]
+    name = resolve_dtype("auto")
+    dtype = DTYPES[name]
     measured = {
         "matmul_flops": matmul_flops(dtype),
         "float32_matmul_flops": matmul_flops(torch.float32),
@@ -119,7 +132,7 @@ def doctor(folder: Path = Path()) -> Diagnosed:
         measured,
         symptoms,
         tuple(Extra(name, not _missing(name), brings) for name, brings in EXTRAS.items()),
-        tuple(_prospect(weights, dtype, free, measured["matmul_flops"]) for weights in BASE_MODELS),
+        tuple(_prospect(sizes, name, free, measured["matmul_flops"]) for sizes in BASE_MODELS),
     )
 
 
@@ -248,7 +261,11 @@ def _missing(extra: str) -> list[str]:
     return missing
 
 
-def _prospect(weights: float, dtype: torch.dtype, free: int, flops: float) -> Prospect:
-    """A step of LoRA takes four operations a weight and token: forward, and the gradient of the activations."""
-    needed = int(MEMORY_FACTOR * weights * dtype.itemsize + MEMORY_AROUND)
-    return Prospect(int(weights), needed, needed <= free, SHARE_OF_CEILING * flops / (4 * weights))
+def _prospect(sizes: tuple[int, ...], dtype: Dtype, free: int, flops: float) -> Prospect:
+    """LoRA as in a new recipe on a model of these sizes."""
+    lora = AdapterSection()
+    shape = ModelShape.of(dict(zip(SIZES, sizes, strict=True)))
+    setup = Setup(shape, trained_by(shape, lora), Way(dtype), FORWARD, lora.r)
+    needed = setup.memory.total
+    speed = SHARE_OF_CEILING * flops / operations_per_token(setup)
+    return Prospect(shape.parameters, needed, needed <= free, speed)

@@ -27,7 +27,7 @@ from luthier.planning import (
     RUNTIME_BYTES,
     Around,
     Comparison,
-    CurveForecast,
+    DataNeed,
     ForwardPass,
     Machine,
     MethodRow,
@@ -44,6 +44,7 @@ from luthier.planning import (
     compare_methods,
     do_or_buy,
     estimate,
+    growth,
     here,
     project_on,
     projected_speed,
@@ -132,17 +133,18 @@ def plan(project: Project) -> Planned:
         basis = _measured(project) if config is None else _on_paper(project, config, prices)
         workload = basis.workload
         need = data_need(recipe.task, workload.rows, workload.target_tokens, recipe.training.num_train_epochs)
-        if recipe.planning.learning_curve and basis.trained_on:
-            need = need.with_curve(_curve(project, basis, recipe.planning.learning_curve))
+        if recipe.planning.learning_curve:
+            need = _with_curve(project, basis, recipe.planning.learning_curve, need)
         price = recipe.planning.price_per_hour + prices.watts_here / 1000 * prices.electricity_per_kwh
         machine = Machine(available, price)
         figures = estimate(basis.setup, basis.schedule, basis.speed, machine, need, basis.around, basis.factor)
-        own = here(HERE, basis.setup, available, figures, basis.speed, prices.watts_here, basis.measured)
+        own = here(HERE, available, figures, basis.speed, prices.watts_here, basis.measured)
         others = (project_on(basis.setup, basis.schedule, device, prices, basis.factor) for device in prices.hardware)
         machines = (own, *others)
         proposals = propose(basis.setup, workload, recipe.adapter, recipe.training, available, basis.factor)
         methods = compare_methods(basis.setup, basis.schedule, basis.speed, basis.around, available, basis.factor)
-        cheapest = min((one for one in machines if one.fits), key=lambda one: one.cost.expected, default=own)
+        fitting = [own] if own.fits else [one for one in machines if one.fits]
+        cheapest = min(fitting, key=lambda one: one.cost.expected, default=own)
         comparison = do_or_buy(prices, cheapest.cost.expected, cheapest.name)
         content = {**figures.to_json(), "tokens_per_second": basis.speed.to_json()}
         identity = content_id("plan", [*basis.parents, content])
@@ -190,7 +192,7 @@ def _measured(project: Project) -> _Basis:
     batches = [batch for step in steps.steps for batch in step]
     setup = _setup(found.model, recipe, base.dtype, max(batches, key=_tokens), found.recomputes)
     memory = setup.memory
-    rest = found.peak_bytes - (memory.fixed - RUNTIME_BYTES)
+    rest = (found.peak_bytes - (memory.fixed - RUNTIME_BYTES)) * growth(found.steps, len(steps.steps))
     factor = min(LARGEST_FACTOR, max(LEAST_FACTOR, rest / memory.growing))
     schedule = Schedule(
         tokens_per_epoch=steps.tokens // recipe.training.num_train_epochs,
@@ -218,13 +220,15 @@ def _on_paper(project: Project, config: dict[str, object], prices: Prices) -> _B
     return _Basis((), workload, setup, schedule, speed, Around(), factor=1.0, trained_on=None)
 
 
-def _curve(project: Project, basis: _Basis, extent: Extent) -> CurveForecast:
-    """The learning curve, having said how long it will take."""
-    assert basis.trained_on is not None
+def _with_curve(project: Project, basis: _Basis, extent: Extent, need: DataNeed) -> DataNeed:
+    """What a learning curve says of the data, having said how long it will take."""
+    if basis.trained_on is None:
+        project.reporter.say("without weights there is nothing to train: the learning curve is left out")
+        return need
     whole = training_seconds(basis.schedule, basis.speed, replace(basis.around, setup_seconds=0.0)).expected
     minutes = (share_of_rows(extent) * whole + trainings(extent) * basis.around.setup_seconds) / 60
     project.reporter.say(f"{trainings(extent)} trainings on parts of the rows, about {minutes:.0f} minutes")
-    return learning_curve(project, *basis.trained_on, basis.workload.rows, extent)
+    return need.with_curve(learning_curve(project, *basis.trained_on, basis.workload.rows, extent))
 
 
 def _setup(model: Any, recipe: Recipe, dtype: Dtype, largest: Sequence[Example], recomputes: bool) -> Setup:

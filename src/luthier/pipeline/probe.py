@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,22 @@ class Probe:
     model: Any
     recomputes: bool
     tokens_per_second: Range
+    steps: int
     peak_bytes: int
     around: Around
 
 
 class _Enough(Exception):
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What is behind a step: tokens, seconds in steps alone, and all seconds, validation and checkpoints included."""
+
+    tokens: int = 0
+    loop: float = 0.0
+    wall: float = 0.0
 
 
 def probe(project: Project, base: Base, dataset: Dataset) -> Probe:
@@ -54,7 +65,8 @@ def probe(project: Project, base: Base, dataset: Dataset) -> Probe:
         set_up_seconds = time.monotonic() - begin
         speeds, around = _time_steps(project, training)
     around = replace(around, setup_seconds=set_up_seconds)
-    return Probe(training, model, recomputes(model), measured_speed(speeds), grown[0], around)
+    speed = measured_speed(speeds[1:] or speeds)
+    return Probe(training, model, recomputes(model), speed, len(speeds), grown[0], around)
 
 
 def _time_steps(project: Project, training: Training[Any]) -> tuple[list[float], Around]:
@@ -66,17 +78,13 @@ def _time_steps(project: Project, training: Training[Any]) -> tuple[list[float],
         training, schedule=replace(training.schedule, steps=steps), settings=settings, validation_examples=sample
     )
     trained = sum(parameter.numel() for parameter in training.parameters.values())
-    begin, speeds, done = time.monotonic(), list[float](), list[tuple[float, int, float]]()
+    begin, done = time.monotonic(), [_Done()]
 
     def on_step(state: TrainingState) -> None:
-        now = time.monotonic() - begin
-        seconds, tokens, _ = done[-1] if done else (0.0, 0, 0.0)
-        if state.tokens > tokens:
-            speeds.append((state.tokens - tokens) / (state.loop_seconds - seconds))
-            done.append((state.loop_seconds, state.tokens, now))
-            project.reporter.progress("timing a few steps", len(done), len(steps))
-        if now > SECONDS and 3 <= len(done) < len(steps):
-            project.reporter.progress("timing a few steps", len(steps), len(steps))
+        done.append(_Done(state.tokens, state.loop_seconds, time.monotonic() - begin))
+        enough = done[-1].wall > SECONDS and len(done) > 3
+        project.reporter.progress("timing a few steps", len(steps) if enough else len(done) - 1, len(steps))
+        if enough and len(done) <= len(steps):
             raise _Enough
 
     writes = trained * BYTES_OF_TRAINED <= LARGEST_CHECKPOINT
@@ -85,12 +93,16 @@ def _time_steps(project: Project, training: Training[Any]) -> tuple[list[float],
             fit(short, Checkpoint(Path(folder), writes=writes), False, on_step)
         except _Enough:
             sample = []
-    validating = time.monotonic() - begin - done[-1][2] if sample else 0.0
-    # The first checkpoint holds the weights twice; a later one, with the optimiser's moments, three times as much.
-    saving = 1.5 * max(0.0, done[0][2] - done[0][0])
-    speed = _tokens(sample) / max(1e-9, validating - saving) if sample and validating > saving else None
-    around = Around(validation_tokens_per_second=speed, save_seconds=saving)
-    return speeds[1:] or speeds, replace(around, seconds_between_saves=training.settings.save_seconds)
+    # At first the weights are written twice, before a validation also with both moments of the optimiser: four times.
+    written = max(0.0, done[1].wall - done[1].loop) / 2
+    validating = done[-1].wall - done[-2].wall - (done[-1].loop - done[-2].loop) - 4 * written
+    around = Around(
+        validation_tokens_per_second=_tokens(sample) / validating if sample and validating > 0 else None,
+        save_seconds=3 * written,
+        seconds_between_saves=training.settings.save_seconds,
+    )
+    pairs = pairwise(done)
+    return [(later.tokens - earlier.tokens) / (later.loop - earlier.loop) for earlier, later in pairs], around
 
 
 def _chosen(training: Training[Any]) -> tuple[Any, ...]:

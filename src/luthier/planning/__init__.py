@@ -12,6 +12,7 @@ from luthier.planning.memory import (
     MemoryEstimate,
     Way,
     estimate_memory,
+    growth,
     tokens_that_fit,
 )
 from luthier.planning.methods import MethodRow, compare_methods
@@ -62,6 +63,7 @@ __all__ = [
     "forecast_data",
     "forecast_labels",
     "forecast_texts",
+    "growth",
     "here",
     "machine_row",
     "measured_speed",

@@ -81,15 +81,12 @@ def projected_speed(setup: Setup, tokens_per_step: float, flops: float, bandwidt
     return Range(low, expected, high)
 
 
-def here(
-    name: str, setup: Setup, free: int, figures: PlanFigures, speed: Range, watts: float, measured: bool
-) -> Projection:
+def here(name: str, free: int, figures: PlanFigures, speed: Range, watts: float, measured: bool) -> Projection:
     """This machine in the same table."""
     needed = figures.memory.total
-    how = "layers are computed again" if setup.way.recompute else AS_IT_IS
     hours = figures.seconds.expected / 3600
     return Projection(
-        *(name, needed, free, needed <= free, how, speed, figures.seconds),
+        *(name, needed, free, needed <= free, AS_IT_IS, speed, figures.seconds),
         kilowatt_hours=hours * watts / 1000,
         cost=figures.cost,
         measured=measured,

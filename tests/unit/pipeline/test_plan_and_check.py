@@ -5,6 +5,9 @@ import yaml
 
 import luthier
 from luthier.core.errors import RecipeError
+from luthier.pipeline.base import open_base
+from luthier.pipeline.objectives import training_dataset
+from luthier.pipeline.probe import probe
 from luthier.planning import default_prices
 
 
@@ -22,6 +25,22 @@ def test_a_plan_is_measured_and_recorded(prepared, reporter):
     assert planned.measured
     assert planned.workload.rows == 42
     assert list(prepared.workspace.state.glob("probe-*")) == []
+
+
+def test_a_probe_times_what_is_beside_the_steps_too(prepared):
+    base = open_base(prepared)
+    found = probe(prepared, base, training_dataset(prepared, base))
+    assert found.steps == 6
+    assert 0 < found.around.save_seconds < found.around.setup_seconds
+    assert found.around.validation_tokens_per_second > found.tokens_per_second.expected
+    assert found.peak_bytes > 0
+    assert not found.recomputes
+
+
+def test_a_probe_knows_that_layers_are_computed_again(prepared_shop):
+    with luthier.open_project(prepared_shop, overrides=["training.gradient_checkpointing=true"]) as project:
+        base = open_base(project)
+        assert probe(project, base, training_dataset(project, base)).recomputes
 
 
 def sum_of_weights():
@@ -83,6 +102,13 @@ def test_without_an_assumption_the_newest_dataset_counts(shop_without_weights):
         planned = luthier.plan(project)
         assert planned.workload.rows == 42
         assert "characters a token" in planned.workload.source
+
+
+def test_a_learning_curve_without_weights_is_left_out_and_said(shop_without_weights, reporter):
+    overrides = ["model.base=large", "planning.learning_curve=half"]
+    with luthier.open_project(shop_without_weights, overrides=overrides, reporter=reporter) as project:
+        assert luthier.plan(project).figures.data.curve is None
+    assert any("the learning curve is left out" in line for line in reporter.said)
 
 
 def test_what_is_proposed_can_be_written_into_the_recipe(prepared_shop):

@@ -49,7 +49,7 @@ def page():
         need = DataNeed(True, "Rule of thumb.")
         need = need.with_curve(curve) if curve else need
         figures = estimate(setup, schedule, speed, Machine(free, 0.1), need)
-        machines = [here("this machine", setup, free, figures, speed, 65, True)]
+        machines = [here("this machine", free, figures, speed, 65, True)]
         machines += [project_on(setup, schedule, device, prices) for device in prices.hardware]
         methods = compare_methods(setup, schedule, speed, Around(), free)
         proposals = propose(setup, workload, adapter, training, free)
