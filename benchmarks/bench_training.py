@@ -73,8 +73,8 @@ def rows_behind(policy: int, own: int, count: int, source: random.Random) -> lis
 
 SCENARIOS: Mapping[str, tuple[str, Callable[[random.Random], list[list[Row]]]]] = {
     "short": ("lora", lambda source: [short_rows(16, source) for _ in range(5)]),
-    "policy": ("lora", lambda source: _dealt(rows_behind(1300, 120, 48, source), 16)),
-    "dialogues": ("lora", lambda source: _dealt(rows_behind(1900, 1200, 12, source), 4)),
+    "policy": ("lora", lambda source: _dealt(rows_behind(1300, 120, 32, source), 16)),
+    "dialogues": ("lora", lambda source: _dealt(rows_behind(1900, 1200, 8, source), 4)),
     "full": ("full", lambda source: [short_rows(16, source) for _ in range(4)]),
 }
 

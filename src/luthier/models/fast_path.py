@@ -20,7 +20,7 @@ from luthier.kernels.attention import rows_attention
 from luthier.kernels.cached_attention import AttentionArguments
 from luthier.kernels.gated import silu_gated
 from luthier.kernels.layout import RowLayout
-from luthier.kernels.lora import lora_linear
+from luthier.kernels.lora import LoraLayer, lora_linears
 from luthier.kernels.norm import rms_norm
 from luthier.kernels.padded_heads import Turns
 from luthier.models.adapter import ADAPTER_NAME, lora_layers, trainable
@@ -166,8 +166,8 @@ def _fused_attention(
         )
         return plain
     query, key, value = (
-        projection(hidden_states)[0].view(hidden_states.shape[1], -1, module.head_dim)
-        for projection in (module.q_proj, module.k_proj, module.v_proj)
+        projected[0].view(hidden_states.shape[1], -1, module.head_dim)
+        for projected in _together(hidden_states, module.q_proj, module.k_proj, module.v_proj)
     )
     if hasattr(module, "q_norm"):
         query, key = module.q_norm(query), module.k_norm(key)
@@ -178,18 +178,37 @@ def _fused_attention(
 
 def _fused_mlp(module: Any, x: torch.Tensor) -> torch.Tensor:
     """`forward` of a gated layer of Llama's shape."""
-    output: torch.Tensor = module.down_proj(silu_gated(module.gate_proj(x), module.up_proj(x)))
+    output: torch.Tensor = module.down_proj(silu_gated(*_together(x, module.gate_proj, module.up_proj)))
     return output
 
 
 def _fused_lora(layer: Any, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     """`forward` of one PEFT layer. Anything but its trained adapter (off, merged, mixed) takes PEFT's own code."""
-    if args or kwargs or layer.disable_adapters or layer.merged or layer.active_adapters != [ADAPTER_NAME]:
+    adapted = None if args or kwargs else _adapted(layer)
+    if adapted is None:
         output: torch.Tensor = type(layer).forward(layer, x, *args, **kwargs)
         return output
+    return lora_linears(x, [adapted])[0]
+
+
+def _adapted(layer: Any) -> LoraLayer | None:
+    """What a layer computes with its trained adapter, None where it has none that is fused and in use."""
+    forward = vars(layer).get("forward")
+    if not isinstance(forward, partial) or forward.func is not _fused_lora:
+        return None
+    if layer.disable_adapters or layer.merged or layer.active_adapters != [ADAPTER_NAME]:
+        return None
     base = layer.get_base_layer()
     a, b = layer.lora_A[ADAPTER_NAME].weight, layer.lora_B[ADAPTER_NAME].weight
-    return lora_linear(x, base.weight, base.bias, a, b, layer.scaling[ADAPTER_NAME])
+    return LoraLayer(base.weight, base.bias, a, b, layer.scaling[ADAPTER_NAME])
+
+
+def _together(x: torch.Tensor, *layers: Any) -> tuple[torch.Tensor, ...]:
+    """The outputs of linear layers over one input."""
+    adapted = [found for found in map(_adapted, layers) if found]
+    if len(adapted) < len(layers):
+        return tuple(layer(x) for layer in layers)
+    return lora_linears(x, adapted)
 
 
 def _fused_norm(module: Any, x: torch.Tensor) -> torch.Tensor:

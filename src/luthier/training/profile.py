@@ -20,7 +20,7 @@ PARTS = {
     "attention": ("_RowsAttention", "aten::scaled_dot_product_attention", "ScaledDotProduct"),
     "optimiser": ("Optimizer.step", "aten::_foreach", "aten::linalg_vector_norm"),
     "norms and gates": ("_RmsNorm", "_SiluGated"),
-    "linear layers": ("_LoraLinear", "aten::linear", "aten::mm", "aten::addmm", "MmBackward", "AddmmBackward"),
+    "linear layers": ("_LoraLinears", "aten::linear", "aten::mm", "aten::addmm", "MmBackward", "AddmmBackward"),
 }
 """Operations by how their names, or those of what called them, begin; the first part that fits is theirs."""
 OTHER = "other"

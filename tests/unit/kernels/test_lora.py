@@ -1,14 +1,19 @@
 """The fused adapted layer is what autograd makes of its formula."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from luthier.kernels.lora import lora_linear
+from luthier.kernels.lora import LoraLayer, lora_linears
 
 IN, OUT, R, SCALING = 7, 5, 3, 1.7
+
+
+def lora_linear(x: torch.Tensor, *layer: Any) -> torch.Tensor:
+    return lora_linears(x, [LoraLayer(*layer)])[0]
 
 
 def parts(dtype: torch.dtype = torch.float64, adapter_dtype: torch.dtype = torch.float64) -> dict[str, torch.Tensor]:
@@ -80,3 +85,33 @@ def test_input_without_gradient_gets_none_and_the_adapter_still_learns() -> None
 
     assert x.grad is None
     assert all(later < earlier for earlier, later in pairwise(losses))
+
+
+@pytest.mark.parametrize("input_learns", [True, False])
+def test_layers_over_one_input_are_each_what_they_are_alone(input_learns: bool) -> None:
+    generator = torch.Generator().manual_seed(3)
+
+    def layer(out: int, r: int, scaling: float) -> LoraLayer:
+        weight, bias, a, b = (
+            torch.randn(shape, dtype=torch.float64, generator=generator)
+            for shape in ((out, IN), (out,), (r, IN), (out, r))
+        )
+        return LoraLayer(weight, bias if r == 2 else None, a.requires_grad_(), b.requires_grad_(), scaling)
+
+    layers = [layer(5, 3, 1.7), layer(2, 2, 0.5), layer(9, 3, 1.0)]
+    x = torch.randn(2, 4, IN, dtype=torch.float64, generator=generator).requires_grad_(input_learns)
+    learnt = [*([x] if input_learns else []), *(of for layer in layers for of in (layer.lora_a, layer.lora_b))]
+    expected = [
+        F.linear(x, one.weight, one.bias) + one.scaling * (x @ one.lora_a.t()) @ one.lora_b.t() for one in layers
+    ]
+    upstream = [torch.randn(of.shape, dtype=torch.float64, generator=generator) for of in expected]
+
+    found = lora_linears(x, layers)
+
+    torch.testing.assert_close(list(found), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, learnt, upstream),
+        torch.autograd.grad(expected, learnt, upstream),
+        rtol=0,
+        atol=1e-11,
+    )

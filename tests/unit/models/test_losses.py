@@ -95,6 +95,28 @@ def test_layers_of_llamas_shape_are_fused(architecture: str, parts: set[str], ma
     assert fused == parts
 
 
+def test_layers_over_one_input_are_computed_together_where_all_are_adapted(
+    make_model: MakeModel, random_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    exact = fast_path.lora_linears
+
+    def counted(x: Any, layers: Any) -> Any:
+        counts.append(len(layers))
+        return exact(x, layers)
+
+    monkeypatch.setattr(fast_path, "lora_linears", counted)
+    rows = random_rows((9,))
+    for targets, expected in (("all-linear", [3, 1, 2, 1]), (["q_proj", "gate_proj", "up_proj"], [1, 2])):
+        model = adapted(make_model("Llama"), settings=LORA.model_copy(update={"target_modules": targets}))
+        loss = RowsLoss(model)
+        layers = model.get_base_model().config.num_hidden_layers
+        counts.clear()
+        loss.loss_sum(FlatBatch.of(rows))
+
+        assert counts == expected * layers
+
+
 def test_an_attention_that_only_looks_like_llamas_keeps_its_own_forward(
     make_model: MakeModel, random_rows: MakeRows
 ) -> None:
@@ -226,23 +248,27 @@ def test_probe_leaves_the_adapter_as_it_was(tiny_model: Any) -> None:
 def test_fused_layer_with_a_wrong_gradient_is_found_out(
     wrong: str, tiny_model: Any, random_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exact = fast_path.lora_linear
+    exact = fast_path.lora_linears
 
     def scaled(tensor: torch.Tensor, name: str) -> torch.Tensor:
         if name != wrong:
             return tensor
         return tensor + 0.3 * (tensor - tensor.detach())
 
-    def inexact(x: Any, weight: Any, bias: Any, a: Any, b: Any, scaling: float) -> torch.Tensor:
-        return exact(scaled(x, "input"), weight, bias, scaled(a, "lora_a"), scaled(b, "lora_b"), scaling)
+    def inexact(x: Any, layers: Any) -> Any:
+        changed = [
+            layer._replace(lora_a=scaled(layer.lora_a, "lora_a"), lora_b=scaled(layer.lora_b, "lora_b"))
+            for layer in layers
+        ]
+        return exact(scaled(x, "input"), changed)
 
     model = attach_adapter(tiny_model, AdapterSection(r=4, lora_alpha=8), 0)
-    monkeypatch.setattr(fast_path, "lora_linear", inexact)
+    monkeypatch.setattr(fast_path, "lora_linears", inexact)
 
     loss = RowsLoss(model)
 
     assert "gradients differ from the plain path's" in loss.fast_path
-    monkeypatch.setattr(fast_path, "lora_linear", None)
+    monkeypatch.setattr(fast_path, "lora_linears", None)
     assert float(loss.loss_sum(FlatBatch.of(random_rows([5]))).detach()) > 0
 
 
