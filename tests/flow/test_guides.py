@@ -113,6 +113,21 @@ def test_tokenizers(command, prepared_shop):
     assert command(prepared_shop, "prepare").code == 0
 
 
+def test_before_you_start(command, prepared_shop):
+    (prepared_shop / "qwen-7b").mkdir()
+    sizes = {"hidden_size": 3584, "num_hidden_layers": 28, "num_attention_heads": 28, "vocab_size": 152064}
+    (prepared_shop / "qwen-7b" / "config.json").write_text(json.dumps(sizes), encoding="utf-8")
+    commands = [code for language, code in blocks("guides/before-you-start.md") if language == "sh"]
+    lines = [line for code in commands for line in code.splitlines()]
+    assert len(lines) == 4
+    for line in lines:
+        ended = command(prepared_shop, *arguments(line, {}))
+        if "learning_curve" in line:
+            assert ended.err.endswith("needs at least 128 training rows; there are 42 (leave it out)\n")
+        else:
+            assert ended.code == 0, ended.err
+
+
 def test_training_and_evaluating(command, evaluated_shop):
     with luthier.open_project(evaluated_shop) as project:
         ids = {"run": luthier.list_artefacts(project, "run")[0].artefact.id}

@@ -19,7 +19,7 @@ from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.learning_curve import Extent, learning_curve, share_of_rows, trainings
 from luthier.pipeline.objectives import training_dataset
 from luthier.pipeline.prepare import data_need
-from luthier.pipeline.prices import open_prices
+from luthier.pipeline.prices import keep_prices, open_prices
 from luthier.pipeline.probe import probe
 from luthier.pipeline.project import Project
 from luthier.pipeline.workload import bare_config, workload_of, workload_on_paper
@@ -153,6 +153,7 @@ def plan(project: Project) -> Planned:
             *(tuple(proposals), tuple(methods), comparison, prices.currency, basis.measured),
             seconds=time.monotonic() - begin,
         )
+        keep_prices(project)
         _write(planned, recipe.name)
         path = project.workspace.relative(planned.path)
         project.registry.add(Plan(id=identity, parents=basis.parents, path=path, summary=content))

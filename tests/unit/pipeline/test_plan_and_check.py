@@ -31,8 +31,9 @@ def test_a_probe_times_what_is_beside_the_steps_too(prepared):
     base = open_base(prepared)
     found = probe(prepared, base, training_dataset(prepared, base))
     assert found.steps == 6
-    assert 0 < found.around.save_seconds < found.around.setup_seconds
-    assert found.around.validation_tokens_per_second > found.tokens_per_second.expected
+    assert 0 < found.around.setup_seconds
+    assert found.around.save_seconds >= 0
+    assert found.around.validation_tokens_per_second is None or found.around.validation_tokens_per_second > 0
     assert found.peak_bytes > 0
     assert not found.recomputes
 
@@ -41,6 +42,25 @@ def test_a_probe_knows_that_layers_are_computed_again(prepared_shop):
     with luthier.open_project(prepared_shop, overrides=["training.gradient_checkpointing=true"]) as project:
         base = open_base(project)
         assert probe(project, base, training_dataset(project, base)).recomputes
+
+
+def test_pairs_of_answers_are_planned_for(rated_shop):
+    with luthier.open_project(rated_shop) as project:
+        planned = luthier.plan(project)
+    assert planned.measured
+    assert planned.figures.seconds.expected > 0
+
+
+@pytest.mark.parametrize("task", ["causal_lm", "masked_lm"])
+def test_plain_text_is_planned_for(prepared_shop, tiny_encoder_folder, task):
+    overrides = [f"task={task}", "evaluation={}", "data.max_length=64"]
+    if task == "masked_lm":
+        overrides += [f"model.base={tiny_encoder_folder}", "adapter={method: full}"]
+    with luthier.open_project(prepared_shop, overrides=overrides) as project:
+        luthier.prepare(project)
+        planned = luthier.plan(project)
+    assert planned.measured
+    assert planned.workload.rows > 10
 
 
 def sum_of_weights():
