@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 
 
 class LoraLayer(NamedTuple):
-    """weight: [out, in] and bias: [out] or None, both frozen; lora_a: [r, in]; lora_b: [out, r]."""
+    """weight: [out, in], frozen; bias: [out] or None; lora_a: [r, in]; lora_b: [out, r]."""
 
     weight: torch.Tensor
     bias: torch.Tensor | None
@@ -30,7 +30,8 @@ def lora_linears(x: torch.Tensor, layers: Sequence[LoraLayer]) -> tuple[torch.Te
 
 
 class _LoraLinears(torch.autograd.Function):
-    """Hu et al. 2021 (LoRA), eq. 3. Gradients: dB = s dY^T (x A^T), dA = s (dY B)^T x, dx = dY W + s (dY B) A.
+    """Hu et al. 2021 (LoRA), eq. 3. Gradients: dB = s dY^T (x A^T), dA = s (dY B)^T x, dx = dY W + s (dY B) A,
+    db = sum of dY.
 
     The narrow states x A^T of all layers lie side by side, [T, sum of r], and so do their gradients.
     """
@@ -69,5 +70,8 @@ class _LoraLinears(torch.autograd.Function):
             grad_x = (grads[0] @ weights[0]).addmm_(grad_narrow, a)
             for grad, weight in zip(grads[1:], weights[1:], strict=True):
                 grad_x.addmm_(grad, weight)
-        of_tensors = [of for pair in zip(grad_a, grad_b, strict=True) for of in (None, None, *pair)]
-        return grad_x, None, *of_tensors
+        grad_bias = [
+            grad.sum(0) if wanted else None for grad, wanted in zip(grads, ctx.needs_input_grad[3::4], strict=True)
+        ]
+        of_layers = zip(grad_bias, grad_a, grad_b, strict=True)
+        return grad_x, None, *(of for of_layer in of_layers for of in (None, *of_layer))

@@ -100,7 +100,9 @@ def test_layers_over_one_input_are_each_what_they_are_alone(input_learns: bool) 
 
     layers = [layer(5, 3, 1.7), layer(2, 2, 0.5), layer(9, 3, 1.0)]
     x = torch.randn(2, 4, IN, dtype=torch.float64, generator=generator).requires_grad_(input_learns)
+    layers[1].bias.requires_grad_()  # type: ignore[union-attr]
     learnt = [*([x] if input_learns else []), *(of for layer in layers for of in (layer.lora_a, layer.lora_b))]
+    learnt.append(layers[1].bias)
     expected = [
         F.linear(x, one.weight, one.bias) + one.scaling * (x @ one.lora_a.t()) @ one.lora_b.t() for one in layers
     ]
