@@ -75,6 +75,7 @@ class Prices(_Part):
     watts_here: Amount
     share_of_flops: Shares
     share_of_bandwidth: AboveZero
+    least_seconds_a_step: Annotated[float, Field(ge=0)] = 0.05
     hardware: tuple[Hardware, ...]
     months: Annotated[int, Field(gt=0)]
     trainings: Trainings

@@ -71,12 +71,14 @@ def project_on(setup: Setup, schedule: Schedule, hardware: Hardware, prices: Pri
 
 
 def projected_speed(setup: Setup, tokens_per_step: float, flops: float, bandwidth: float, prices: Prices) -> Range:
-    """Tokens per second of a device with so many operations and bytes per second: whichever of them takes longer."""
+    """Tokens per second of a device with so many operations and bytes per second: whichever of them takes longer, or the
+    least that a step takes."""
     operations = operations_per_token(setup)
     moved = bytes_per_token(setup, tokens_per_step) / (bandwidth * prices.share_of_bandwidth)
+    least = max(moved, prices.least_seconds_a_step / tokens_per_step)
     shares = prices.share_of_flops
     low, expected, high = (
-        1 / max(operations / (flops * share), moved) for share in (shares.low, shares.expected, shares.high)
+        1 / max(operations / (flops * share), least) for share in (shares.low, shares.expected, shares.high)
     )
     return Range(low, expected, high)
 

@@ -5,10 +5,12 @@ from luthier.planning.duration import Range
 from luthier.planning.methods import MethodRow
 from luthier.planning.projection import AS_IT_IS, Projection
 
+UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
+
 
 def time_text(seconds: Range) -> str:
-    """`4.6 minutes (4.5 to 5.2)`, in hours from two on."""
-    unit, size = ("hours", 3600) if seconds.expected >= 2 * 3600 else ("minutes", 60)
+    """`4.6 minutes (4.5 to 5.2)`, in the largest unit that there are two of."""
+    unit, size = next((one for one in UNITS if seconds.expected >= 2 * one[1]), UNITS[-1])
     low, expected, high = (f"{value / size:.1f}" for value in (seconds.low, seconds.expected, seconds.high))
     return f"{expected} {unit} ({low} to {high})"
 

@@ -8,6 +8,8 @@ from html import escape
 WIDTH, HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 84, 14, 36
 _ROW, _NAMES, _BAR = 34, 150, 18
+_LETTER = 6.5
+"""Width of one at 12 pixels, about."""
 
 Point = tuple[float, float]
 
@@ -69,7 +71,7 @@ def stacked_bars(rows: Sequence[tuple[str, Sequence[float], str]], colours: Sequ
     if longest <= 0:
         return ""
     height = _ROW * len(rows) + 8
-    room = WIDTH - _NAMES - 120
+    room = WIDTH - _NAMES - 16 - _LETTER * max(len(text) for _, _, text in rows)
     parts = [
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}" '
         'style="width:100%;height:auto;font:12px system-ui,sans-serif">'

@@ -97,3 +97,9 @@ def test_energy_and_money_follow_the_time():
     assert found.kilowatt_hours == pytest.approx(0.4 * hours)
     assert found.cost.expected == pytest.approx(2.74 * hours)
     assert isinstance(found.cost, Range)
+
+
+def test_however_fast_a_device_is_a_step_takes_its_time():
+    fast = projected_speed(setup(1000), 1000, 1e18, 1e18, PRICES)
+
+    assert fast.low == fast.high == pytest.approx(1000 / PRICES.least_seconds_a_step)
