@@ -71,8 +71,8 @@ def project_on(setup: Setup, schedule: Schedule, hardware: Hardware, prices: Pri
 
 
 def projected_speed(setup: Setup, tokens_per_step: float, flops: float, bandwidth: float, prices: Prices) -> Range:
-    """Tokens per second of a device with so many operations and bytes per second: whichever of them takes longer, or the
-    least that a step takes."""
+    """Tokens per second of a device with so many operations and bytes per second: by whichever of them takes longer, or
+    by the least that a step takes."""
     operations = operations_per_token(setup)
     moved = bytes_per_token(setup, tokens_per_step) / (bandwidth * prices.share_of_bandwidth)
     least = max(moved, prices.least_seconds_a_step / tokens_per_step)

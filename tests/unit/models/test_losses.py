@@ -446,13 +446,16 @@ def test_where_the_plain_path_stays_nothing_is_shared(make_model: MakeModel, ran
     assert len(list(loss.loss_sums([rows[:2], rows[2:]], 1000))) == 2
 
 
+@pytest.mark.parametrize("fault", ["blind", "broken"])
 def test_a_model_that_cannot_share_is_found_out(
-    make_model: MakeModel, random_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+    fault: str, make_model: MakeModel, random_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A prefix that the rows behind it do not see costs nothing of what the fast path gives elsewhere."""
     exact = fast_path.rows_attention
 
     def blind(query: Any, key: Any, value: Any, layout: Any, *others: Any) -> torch.Tensor:
+        if fault == "broken" and any(bucket.prefix for bucket in layout.buckets):
+            raise RuntimeError("no prefixes here")
         buckets = tuple(replace(bucket, prefix=None) for bucket in layout.buckets)
         return exact(query, key, value, replace(layout, buckets=buckets), *others)
 

@@ -31,7 +31,7 @@ def test_a_probe_times_what_is_beside_the_steps_too(prepared):
     base = open_base(prepared)
     found = probe(prepared, base, training_dataset(prepared, base))
     assert found.steps == 6
-    assert 0 < found.around.setup_seconds
+    assert found.around.setup_seconds > 0
     assert found.around.save_seconds >= 0
     assert found.around.validation_tokens_per_second is None or found.around.validation_tokens_per_second > 0
     assert found.peak_bytes > 0
