@@ -41,7 +41,7 @@ def test_check_exits_2_when_the_model_cannot_learn(command, prepared_shop):
 
 def test_plan_prints_time_memory_and_cost(command, prepared_shop):
     ended = command(prepared_shop, "plan", "-o", "planning.price_per_hour=3600")
-    assert re.search(r"^Time:   \d+\.\d minutes \(\d+\.\d to \d+\.\d\), measured", ended.out)
+    assert re.search(r"^Time:   \d+\.\d seconds \(\d+\.\d to \d+\.\d\), measured", ended.out)
     assert re.search(r"^Memory: \d\.\d GB \(weights .*\nCost:   .* USD$", ended.out, re.MULTILINE)
     assert re.search(r"^NVIDIA L4 +24\.0 GB ", ended.out, re.MULTILINE)
     assert re.search(r"^adapter.method +lora +same ", ended.out, re.MULTILINE)
