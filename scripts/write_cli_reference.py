@@ -41,6 +41,7 @@ TRAINED = {
     "target_tokens": "tokens that counted in the loss",
     "tokens_per_second": "over the loop, validation and saving left out",
     "dtype": "precision of the base weights and of activations, bfloat16 or float32",
+    "health": "verdict of the checks before the first step, pass or warn; null where they were off or it was resumed",
     "unmoved_weights": "tensors that should train and are as they were at the start; none should be",
     "fast_path": "on or off",
     "train_loss": "mean of the last epoch, in nats per target token, of a classifier per text",
@@ -125,7 +126,10 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
     },
     "check": {
         "verdict": "pass, warn or fail",
-        "findings": "`check`, `verdict`, `value`, `limit`, `advice`",
+        "findings": "`check`, `verdict`, `value`, `limit` (null where they are not finite), `advice`; see the guide "
+        "[when a model will not learn](../guides/when-a-model-will-not-learn.md)",
+        "suggested_learning_rate": "by the range test; null where it was left out",
+        "parts": "seconds of each part of the check; `luthier train` runs rows, weights and first pass by itself",
         "seconds": "wall time",
         "health_report": "id",
     },

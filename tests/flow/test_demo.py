@@ -21,7 +21,7 @@ def small_sample(tmp_path, tiny_model_folder):
     (folder / "raw" / "tickets.csv").write_text("ticket_id,body,reply\n1,Do you open on Sundays too?,We do from ten.\n")
     recipe = yaml.safe_load((folder / "luthier.yaml").read_text(encoding="utf-8"))
     recipe["model"] = {"base": str(tiny_model_folder), "dtype": "float32"}
-    recipe["training"] |= {"num_train_epochs": 1, "eval_steps": 5}
+    recipe["training"] |= {"num_train_epochs": 1, "eval_steps": 5, "health": False}  # weights are random
     recipe["evaluation"]["max_new_tokens"] = 4
     (folder / "luthier.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return folder

@@ -49,6 +49,10 @@ def check(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = F
     else:
         rows = [(f.check, f.verdict, f"{f.value:.4g}", f"{f.limit:.4g}", f.advice) for f in checked.findings]
         print_table(("check", "verdict", "value", "limit", "advice"), rows)
+        if checked.suggested_learning_rate:
+            print(f"Learning rate to start with: {checked.suggested_learning_rate:g}")
+        took = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in checked.parts.items())
+        print(f"Took: {took}")
         print(f"Verdict: {checked.verdict}")
     if checked.verdict == "fail":
         raise typer.Exit(REFUSED)

@@ -6,6 +6,7 @@ LuthierError                 exit code 1: one plain sentence, no stack trace
 ├── SourceError              a source file is missing, empty, unreadable or lacks a column
 ├── DatasetError             a dataset cannot be made or read
 ├── ModelError               a base model or adapter cannot be found, loaded or trusted
+│   └── WeightsError         its weights are incomplete, or infinite or undefined somewhere
 ├── TemplateError            a chat template cannot be used for training or serving
 ├── RequestError             a request asks for what the model or this machine cannot give
 ├── GenerationError          a request went wrong while it was answered
@@ -48,6 +49,10 @@ class DatasetError(LuthierError):
 
 
 class ModelError(LuthierError):
+    pass
+
+
+class WeightsError(ModelError):
     pass
 
 

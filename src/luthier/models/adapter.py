@@ -1,5 +1,6 @@
 """Adapters by PEFT: put on, saved and loaded in PEFT's own format."""
 
+import copy
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -119,7 +120,10 @@ def save_adapter(model: Any, folder: Path, base_name: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         config.save_pretrained(str(folder))
         if config.task_type == "SEQ_CLS":  # the labels
-            model.get_base_model().config.save_pretrained(folder)
+            classifier = model.get_base_model()
+            labels = copy.deepcopy(classifier.config)
+            labels.architectures = [type(classifier).__name__]  # a new head is no part of the base model's own name
+            labels.save_pretrained(folder)
         contiguous = {name: weight.contiguous() for name, weight in weights.items()}
         save_file(contiguous, folder / WEIGHTS_NAME, metadata={"format": "pt"})
     except (OSError, SafetensorError) as error:

@@ -11,7 +11,9 @@ from transformers import CONFIG_MAPPING, AutoConfig, AutoModelForCausalLM, AutoM
 from luthier.core.errors import ModelError
 from luthier.core.files import atomic_directory
 from luthier.core.identity import content_id, file_digest
+from luthier.core.recipe import Initialisation
 from luthier.models.cache import ModelCache
+from luthier.models.initialisation import initialise
 from luthier.models.loading import tokenizer_in
 from luthier.models.sources import BaseFiles, model_files
 
@@ -20,16 +22,24 @@ OF_THE_TOKENIZER = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id"
 WHERE = "model.config"
 
 
-def new_model(config: Config, tokenizer_folder: Path, masked: bool, seed: int, cache: ModelCache) -> BaseFiles:
-    """A model of `config["model_type"]` with these sizes, whose weights transformers draws by `seed`: a decoder, or
-    with `masked` an encoder that predicts masked words. It is kept in the cache.
+def new_model(
+    config: Config,
+    tokenizer_folder: Path,
+    masked: bool,
+    seed: int,
+    cache: ModelCache,
+    initialisation: Initialisation = "default",
+) -> BaseFiles:
+    """A model of `config["model_type"]` with these sizes, whose weights are drawn by `seed` and a scheme: a
+    decoder, or with `masked` an encoder that predicts masked words. It is kept in the cache.
 
     Raises ModelError for a field or value that the architecture does not know, and for a folder without a tokenizer.
     """
     tokenizer = tokenizer_in(tokenizer_folder)
     made = _config(config, tokenizer)
     name = f"new {config['model_type']}"
-    identity = content_id("new", [dict(config), file_digest(model_files(tokenizer_folder)), masked, seed])
+    drawn = [dict(config), file_digest(model_files(tokenizer_folder)), masked, seed]
+    identity = content_id("new", drawn if initialisation == "default" else [*drawn, initialisation])
     folder = cache.folder(identity)
     if not folder.is_dir():
         head: Any = AutoModelForMaskedLM if masked else AutoModelForCausalLM
@@ -37,6 +47,7 @@ def new_model(config: Config, tokenizer_folder: Path, masked: bool, seed: int, c
             torch.manual_seed(seed)
             try:
                 model = head.from_config(made)
+                initialise(model, initialisation)
             except (ValueError, TypeError, KeyError, RuntimeError, AssertionError) as error:
                 raise ModelError(f"no such model: {' '.join(str(error).split())[:300]}", where=WHERE) from error
         with atomic_directory(folder) as partial:

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from luthier.core.errors import ModelError
+from luthier.core.errors import ModelError, WeightsError
 from luthier.core.recipe import Dtype
 from luthier.models.sources import BaseFiles, refuse_untrusted
 
@@ -63,7 +63,7 @@ def load_config(folder: Path, name: str, **changes: Any) -> Any:
 def load_model(files: BaseFiles, dtype: Dtype) -> PreTrainedModel:
     """The causal language model with weights of `dtype`, in evaluation mode, on the CPU.
 
-    Raises ModelError for weights that are missing, of another architecture, or not finite.
+    Raises ModelError for weights of another architecture, WeightsError for some that are missing or not finite.
     """
     return load_frozen(AutoModelForCausalLM, files, dtype)
 
@@ -76,7 +76,7 @@ def load_frozen(loader: Any, files: BaseFiles, dtype: Dtype, unused: str | None 
     model, missing = _loaded(loader, files, dtype)
     missing = [name for name in missing if unused is None or not name.startswith(unused)]
     if missing:
-        raise ModelError(f"{len(missing)} weights are missing, the first: {missing[0]}", where=files.name)
+        raise WeightsError(f"{len(missing)} weights are missing, the first: {missing[0]}", where=files.name)
     return model
 
 
@@ -97,7 +97,7 @@ def load_with_head(loader: Any, files: BaseFiles, dtype: Dtype, seed: int, confi
     """`load_frozen` of a model for a task that the files may have no head for: transformers draws its weights, by
     `seed`.
 
-    Raises ModelError where weights of the layers below the head are missing too; a pooler counts as part of the head.
+    Raises WeightsError where weights of the layers below the head are missing too; a pooler counts as part of the head.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -105,7 +105,7 @@ def load_with_head(loader: Any, files: BaseFiles, dtype: Dtype, seed: int, confi
     below = f"{model.base_model_prefix}."
     gone = [name for name in missing if name.startswith(below) and not name.startswith(f"{below}pooler.")]
     if gone:
-        raise ModelError(f"{len(gone)} weights are missing, the first: {gone[0]}", where=files.name)
+        raise WeightsError(f"{len(gone)} weights are missing, the first: {gone[0]}", where=files.name)
     return NewHead(model, tuple(missing))
 
 
@@ -127,7 +127,7 @@ def _loaded(loader: Any, files: BaseFiles, dtype: Dtype, config: Any = None) -> 
         raise ModelError(f"cannot load the model: {_in_one_line(error)}", where=files.name) from error
     for name, weight in model.named_parameters():
         if not bool(torch.isfinite(weight).all()):
-            raise ModelError(f"the weights of {name} hold infinite or undefined values", where=files.name)
+            raise WeightsError(f"the weights of {name} hold infinite or undefined values", where=files.name)
     model.eval()
     model.requires_grad_(False)
     assert isinstance(model, PreTrainedModel)

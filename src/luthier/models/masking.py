@@ -80,6 +80,10 @@ class MaskedLoss:
         special = set(tokenizer.all_special_ids)
         self._tokens = [token for token in range(len(tokenizer)) if token not in special]
 
+    def read(self, row: MaskedRow) -> tuple[list[int], list[int]]:
+        """The tokens that the model reads of a row, and the places where it is to predict."""
+        return row.masked(self._mask, self._tokens)
+
     def loss_sum(self, rows: Sequence[MaskedRow]) -> torch.Tensor:
         """Sum over the masked tokens of all rows, in nats; differentiable."""
         return torch.stack([each.sum() for _, each, _ in self._batches(rows)]).sum()
@@ -101,7 +105,7 @@ class MaskedLoss:
         """(places of rows, losses of their masked tokens in that order, whether each is found the likeliest)."""
         scored = []
         for batch in batches_by_length([len(row) for row in rows], TOKENS_PER_BATCH):
-            read = [rows[place].masked(self._mask, self._tokens) for place in batch]
+            read = [self.read(rows[place]) for place in batch]
             lines = [number for number, (_, places) in enumerate(read) for _ in places]
             columns = [place for _, places in read for place in places]
             labels = torch.tensor(

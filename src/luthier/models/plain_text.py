@@ -18,7 +18,7 @@ class PlainText:
     """
 
     def __init__(self, tokenizer: Any, name: str, learns: Learns) -> None:
-        self._tokenizer, self._name, self._learns = tokenizer, name, learns
+        self._tokenizer, self._name, self.learns = tokenizer, name, learns
         self.control_tokens = control_tokens(tokenizer)
         if learns == "next token" and tokenizer.eos_token_id is None:
             raise TemplateError("the tokenizer has no end token", where=name, allowed="a model that writes")
@@ -34,9 +34,9 @@ class PlainText:
         ids = text_ids(self._tokenizer, row.text)
         if not ids:
             raise TemplateError("the tokenizer makes no token of this text", where=self._name)
-        if self._learns == "next token":
+        if self.learns == "next token":
             return ended_text(row.id, ids, self._tokenizer.eos_token_id)
-        may_be_masked = self._learns == "masked tokens"
+        may_be_masked = self.learns == "masked tokens"
         return TokenRow(row.id, tuple(ids), tuple(may_be_masked and token not in self.control_tokens for token in ids))
 
     def tokens_over(self, row: Row, limit: int) -> int | None:

@@ -57,7 +57,14 @@ def base_files(project: Project) -> BaseFiles:
     cache, recipe, root = ModelCache(default_cache_root()), project.recipe, project.workspace.root
     if recipe.model.config:
         folder = root / Path(recipe.model.tokenizer).expanduser()
-        return new_model(recipe.model.config, folder, recipe.task == "masked_lm", recipe.training.seed, cache)
+        return new_model(
+            recipe.model.config,
+            folder,
+            recipe.task == "masked_lm",
+            recipe.training.seed,
+            cache,
+            recipe.model.initialisation,
+        )
     return find_base(recipe.model.base, root, cache, project.reporter.say)
 
 

@@ -1,74 +1,159 @@
-"""`luthier check`: does the base model load, is its first loss sane, can it learn?"""
+"""`luthier check`: are model, rows and settings sound, and can the model learn?"""
 
+import math
+import tempfile
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from luthier.core.artefacts import HealthReport
+from luthier.core.artefacts import Dataset, HealthReport
+from luthier.core.errors import ModelError, WeightsError
 from luthier.core.identity import content_id
-from luthier.models.adapter import trainable, without_adapter
-from luthier.models.padded import position_limit
-from luthier.models.template import ChatTemplate
-from luthier.pipeline.base import Base, open_base
-from luthier.pipeline.objectives import Lesson, open_trial, training_dataset
+from luthier.models.adapter import trainable
+from luthier.models.adapter_stack import AdapterFiles
+from luthier.models.methods import ADAPTER, save_trained, shares_base
+from luthier.pipeline.base import TASKS_OF_PLAIN_TEXT, Base, open_base
+from luthier.pipeline.objectives import Lesson, load_saved, open_trial, training_dataset
 from luthier.pipeline.project import Project
-from luthier.training import Finding, check_ends, check_flow, check_health, check_rows, check_weights, overall
+from luthier.pipeline.quick_checks import Clock, quick_findings
+from luthier.training import Finding, RangeTest, check_learns, few_rows, overall, plain_logits, range_test
+from luthier.training.finding import judged
+
+RANGE_TOKENS = 256
+"""Of the rows that learning rates are tried on."""
+RANGE_SECONDS = 20
+"""That trying them may take where the recipe does not ask for it."""
+LARGEST_SAVED = 2 * 10**9
+"""Bytes of trained weights up to which saving them and reading them again is tried."""
+MOST_CHANGED = 0.02
+"""Mean change of a logit by saving and loading, as a share of the logits' spread: the saved model takes the plain path,
+which rounds otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
+    """What was found. `parts` are the seconds of each part of the check, `suggested_learning_rate` None where none was
+    looked for or found."""
+
     report: str
     verdict: str
     findings: tuple[Finding, ...]
     seconds: float
+    suggested_learning_rate: float | None = None
+    parts: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
-        findings = [asdict(finding) for finding in self.findings]
         return {
             "health_report": self.report,
             "verdict": self.verdict,
-            "findings": findings,
+            "findings": [_plain(finding) for finding in self.findings],
+            "suggested_learning_rate": self.suggested_learning_rate,
+            "parts": {part: round(seconds, 2) for part, seconds in self.parts.items()},
             "seconds": round(self.seconds, 2),
         }
 
 
 def check(project: Project) -> Checked:
     """Measure the health of the recipe's base model on rows of its dataset."""
-    begin = time.monotonic()
+    begin, clock = time.monotonic(), Clock()
     with project.locked("check"):
         base = open_base(project)
         dataset = training_dataset(project, base)
-        lesson = open_trial(project, base, dataset)
-        findings = [*_rows_and_weights(project, base, lesson), *_learning(project, lesson)]
+        findings, tried = _findings(project, base, dataset, clock)
         verdict = overall(finding.verdict for finding in findings)
-        content = {"verdict": verdict, "findings": [asdict(finding) for finding in findings]}
+        content = {"verdict": verdict, "findings": [_plain(finding) for finding in findings]}
         report = content_id("health", [base.artefact.id, dataset.id, content])
         parents = (base.artefact.id, dataset.id)
         project.registry.add(HealthReport(id=report, parents=parents, summary=content))
-    return Checked(report, verdict, tuple(findings), time.monotonic() - begin)
+    suggested = tried.suggested if tried else None
+    return Checked(report, verdict, tuple(findings), time.monotonic() - begin, suggested, clock.seconds)
 
 
-def _rows_and_weights(project: Project, base: Base, lesson: Lesson[Any]) -> list[Finding]:
-    """What can be told before anything is computed."""
-    core = without_adapter(lesson.model)
-    vocabulary = core.get_input_embeddings().num_embeddings
-    findings = check_rows(lesson.rows, vocabulary, position_limit(core), base.tokenizer.bos_token_id)
-    if isinstance(base.reader, ChatTemplate):
-        findings.append(check_ends(lesson.rows, base.reader.end_token_id))
-    return findings + check_weights(lesson.model, trainable(lesson.model), project.recipe.training.learning_rate)
-
-
-def _learning(project: Project, lesson: Lesson[Any]) -> list[Finding]:
-    """What a forward and backward pass tells, and whether eight rows can be learnt by heart."""
+def _findings(project: Project, base: Base, dataset: Dataset, clock: Clock) -> tuple[list[Finding], RangeTest | None]:
+    """All findings, quick ones first; what needs a model that works is left out where they say that it does not."""
+    try:
+        with clock.of("loading"):
+            lesson = open_trial(project, base, dataset)
+    except WeightsError as error:
+        return [Finding("weights_readable", "fail", 0, 1, str(error))], None
+    findings = [Finding("weights_readable", "pass", 1, 1, "")]
+    findings += quick_findings(project, base, dataset, lesson, clock)
+    verdicts = {finding.check: finding.verdict for finding in findings}
     parameters = trainable(lesson.model)
-    if not parameters:
-        return []
-    row = sorted(lesson.rows, key=len)[len(lesson.rows) // 2]
-    flow = check_flow(lesson.model, parameters, lambda: lesson.objective.step([row])([row]))
-    return flow + check_health(
-        lesson.objective,
-        parameters,
-        lesson.rows,
-        lesson.guess,
-        lambda done, total: project.reporter.progress("learning eight rows by heart", done, total),
+    if not parameters or (verdicts.get("first_loss") != "pass" and verdicts.get("gradient", "fail") == "fail"):
+        return findings, None
+    with clock.of("learning rates"):
+        tried = _try_rates(project, lesson)
+    findings += [tried.finding(project.recipe.training.learning_rate)] if tried else []
+    with clock.of("learning by heart"):
+        few = few_rows(lesson.rows)
+        findings.append(
+            check_learns(
+                parameters,
+                lambda: lesson.objective.step(few)(few),
+                lambda done, total: project.reporter.progress("learning a few rows by heart", done, total),
+            )
+        )
+    with clock.of("saving"):
+        findings += _saved(project, base, lesson)
+    return findings, tried
+
+
+def _try_rates(project: Project, lesson: Lesson[Any]) -> RangeTest | None:
+    """The range test, where the recipe asks for it or it takes little time."""
+    asked = project.recipe.training.find_learning_rate
+    if asked is False:
+        return None
+    few, reporter = few_rows(lesson.rows, RANGE_TOKENS), project.reporter
+    limit = RANGE_SECONDS if asked == "auto" else None
+
+    def tell(seconds: float) -> None:
+        skipped = limit is not None and seconds > limit
+        hint = "; left out, training.find_learning_rate: true asks for it" if skipped else ""
+        reporter.say(f"trying learning rates takes up to {seconds:.0f} s{hint}")
+
+    return range_test(
+        trainable(lesson.model),
+        lambda: lesson.objective.step(few)(few),
+        limit,
+        tell,
+        lambda done, total: reporter.progress("trying learning rates", done, total),
     )
+
+
+def _saved(project: Project, base: Base, lesson: Lesson[Any]) -> list[Finding]:
+    """Whether what has just learnt a little says the same when it was saved and loaded, and can be served."""
+    weights = sum(parameter.nbytes for parameter in trainable(lesson.model).values())
+    row = min(lesson.rows, key=len)
+    prediction = lesson.objective.prediction(row)
+    if weights > LARGEST_SAVED or prediction is None or project.recipe.model.quantization:
+        return []
+    task = project.recipe.task
+    before = plain_logits(lesson.model, prediction.input_ids)
+    with tempfile.TemporaryDirectory(dir=project.workspace.state, prefix="check-") as temporary:
+        folder = Path(temporary)
+        save_trained(lesson.model, folder, base.files.name, base.tokenizer)
+        after = plain_logits(load_saved(project, base, task, folder), prediction.input_ids)
+        change = float((after - before).abs().mean() / before.std())
+        advice = "what was saved says something else than what was trained: please report it"
+        findings = [judged("reload", "pass" if change <= MOST_CHANGED else "fail", change, MOST_CHANGED, advice)]
+        if task not in TASKS_OF_PLAIN_TEXT and shares_base(folder):
+            findings.append(_served(base, folder / ADAPTER))
+    return findings
+
+
+def _served(base: Base, adapter: Path) -> Finding:
+    """Whether the engine takes this adapter beside others."""
+    try:
+        AdapterFiles(base.load(), adapter).read()
+    except ModelError as error:
+        return Finding("servable", "fail", 0, 1, f"{error.what}: {error.allowed or 'take another adapter'}")
+    return Finding("servable", "pass", 1, 1, "")
+
+
+def _plain(finding: Finding) -> dict[str, object]:
+    """For JSON, which has no numbers that are not finite."""
+    figures = asdict(finding)
+    return figures | {name: None for name in ("value", "limit") if not math.isfinite(figures[name])}

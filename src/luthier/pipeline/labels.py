@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -124,7 +125,11 @@ def _losses(rows: Sequence[Row], scores: Numbers, labels: Sequence[str]) -> list
 
 def run_classifier(project: Project, base: Base, run: str) -> Classifier:
     """The classifier that a run trained. Raises ModelError where its files are gone."""
-    folder = run_folder(project, run)
+    return classifier_in(project, base, run_folder(project, run))
+
+
+def classifier_in(project: Project, base: Base, folder: Path) -> Classifier:
+    """The classifier that `save_trained` has put into a folder. Raises ModelError where its files are gone."""
     labels = labels_in(trained_folder(folder))
     assert labels is not None
     load = load_trained_classifier(labels, project.recipe.training.seed)

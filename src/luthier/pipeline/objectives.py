@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic
 
 from transformers import PreTrainedModel
@@ -19,7 +20,7 @@ from luthier.models.quantized import quantize_linears
 from luthier.models.sources import BaseFiles
 from luthier.pipeline.base import Base
 from luthier.pipeline.engine import run_folder, task_of
-from luthier.pipeline.labels import dataset_labels, labelled, new_classifier, readable, run_classifier
+from luthier.pipeline.labels import classifier_in, dataset_labels, labelled, new_classifier, readable
 from luthier.pipeline.preferences import answer_pairs, rated_answers
 from luthier.pipeline.prepare import dataset_rows, find_dataset
 from luthier.pipeline.project import Project
@@ -49,8 +50,9 @@ class Lesson(Generic[E]):
     """A model made ready by the recipe's method, what it is to minimise, and the rows of two splits as its examples.
 
     `choices` is among how many a target is predicted: tokens or labels; `learnt` whether the model could predict any
-    before. Rows of `replay` are mixed into `rows`. `start` must be called before the model changes, with all the rows
-    that it will be measured on. `at_epoch` says what an example is in an epoch, counted from 0.
+    before, `new_weights` which weights are random. Rows of `replay` are mixed into `rows`. `start` must be called
+    before the model changes, with all the rows that it will be measured on. `at_epoch` says what an example is in an
+    epoch, counted from 0.
     """
 
     model: Any
@@ -62,6 +64,7 @@ class Lesson(Generic[E]):
     start: Callable[[Sequence[E]], None] = lambda _: None
     replay: Sequence[E] = ()
     at_epoch: Callable[[E, int], E] = lambda example, _: example
+    new_weights: Sequence[str] = ()
 
     @property
     def guess(self) -> Guess:
@@ -88,9 +91,13 @@ def open_lesson(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
 
 def load_run(project: Project, base: Base, run: Artefact) -> Any:
     """The model that a run trained, frozen. Raises ModelError when its files are gone or do not fit."""
-    task, folder = task_of(run), run_folder(project, run.id)
+    return load_saved(project, base, task_of(run), run_folder(project, run.id))
+
+
+def load_saved(project: Project, base: Base, task: str, folder: Path) -> Any:
+    """`load_run` of what `save_trained` has put into any folder."""
     if task == "classification":
-        return run_classifier(project, base, run.id).model
+        return classifier_in(project, base, folder).model
     if task == "masked_lm":
         seed = project.recipe.training.seed
 
@@ -138,7 +145,7 @@ def _classification(project: Project, base: Base, dataset: Artefact) -> Lesson[L
         for split in ("train", "validation")
     )
     objective = LabelObjective(classifier.logits)
-    return Lesson(model, objective, rows, validation, len(labels), learnt=not new.weights)
+    return Lesson(model, objective, rows, validation, len(labels), learnt=not new.weights, new_weights=new.weights)
 
 
 def _masked(project: Project, base: Base, dataset: Artefact) -> Lesson[MaskedRow]:
@@ -159,6 +166,7 @@ def _masked(project: Project, base: Base, dataset: Artefact) -> Lesson[MaskedRow
         loss.model.config.get_text_config().vocab_size,
         learnt=not new.weights and not project.recipe.model.config,
         at_epoch=lambda example, epoch: MaskedRow(example.row, f"{seed}/{epoch}"),
+        new_weights=new.weights,
     )
 
 

@@ -28,6 +28,7 @@ from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
 from luthier.pipeline.prepare import register_source
 from luthier.pipeline.project import Project
+from luthier.pipeline.quick_checks import Clock, quick_findings, refuse_failed, told
 from luthier.pipeline.replay import REPLAY, replay_files
 from luthier.planning import Kept, tokens_that_fit
 from luthier.registry import capture
@@ -39,9 +40,11 @@ from luthier.training import (
     StartPenalty,
     Training,
     TrainingState,
+    Verdict,
     fingerprints,
     fit,
     kept_bytes,
+    overall,
     trackers,
 )
 from luthier.training.objective import E
@@ -50,6 +53,8 @@ from luthier.training.profile import profile_step
 TRAINED = "trained"
 INPUTS = "inputs.json"
 CURVES = "curves.json"
+WITHOUT_INFLUENCE = {"report_to", "profile", "health", "find_learning_rate"}
+"""Fields of the recipe's training that do not change what a training comes to."""
 PASS_TOKENS = 2048
 """Of a forward pass for rows that share a prefix, where memory allows: enough for products to run at full speed."""
 
@@ -72,8 +77,9 @@ def train(project: Project, resume: bool = False) -> Trained:
     An interrupted training stays in `.luthier/runs/NAME.partial`. `resume` goes on from its last checkpoint and is
     refused where base model, dataset or recipe differ; without it the interrupted one is put aside and gets collected
     by `luthier registry gc`. Of processes that torchrun has started the first one tells what happens and writes; the
-    others take their share of each step. Raises DatasetError without a dataset, TrainingError where training cannot
-    go on, RecipeError for a model that begins from nothing: see `pretrain`.
+    others take their share of each step. Raises DatasetError without a dataset, GateRefused where the checks that cost
+    seconds find something unsound (`training.health`), TrainingError where training cannot go on, RecipeError for a
+    model that begins from nothing: see `pretrain`.
     """
     if project.recipe.model.config:
         raise RecipeError("the model begins from nothing", where="model.config", allowed="run: luthier pretrain")
@@ -110,7 +116,9 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     checkpoint = Checkpoint(partial, writes=ranks.is_first)
     if resume and not checkpoint.path.is_file():
         raise TrainingError(f"there is nothing to resume: {_why_not(partial.parent, inputs)}")
-    training, model = set_up(project, base, dataset, ranks)
+    lesson = open_lesson(project, base, dataset)
+    training, model = training_of(project, base, lesson, ranks), lesson.model
+    health = None if resume else _refuse_unsound(project, base, dataset, lesson, training)
     profiled = profile_step(training, model) if project.recipe.training.profile else None
     if profiled:
         project.reporter.say(profiled.report())
@@ -138,6 +146,7 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     if ranks.is_first:
         stayed = _refuse_unmoved(start, training)
         about: dict[str, object] = {"task": project.recipe.task, "dtype": base.dtype, "unmoved_weights": stayed}
+        about["health"] = health
         if profiled:
             about["profile"] = profiled.to_json()
         figures = about | _figures(training, state, time.monotonic() - begin)
@@ -145,6 +154,25 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     trained = ranks.agree(made)
     assert trained is not None
     return trained
+
+
+def _refuse_unsound(
+    project: Project, base: Base, dataset: Dataset, lesson: Lesson[Any], training: Training[Any]
+) -> Verdict | None:
+    """The verdict of the checks that cost seconds; None where the recipe turns them off. Raises GateRefused, which
+    names what failed."""
+    if not project.recipe.training.health:
+        return None
+    clock = Clock()
+    findings = quick_findings(project, base, dataset, lesson, clock, training.most_tokens)
+    findings = training.ranks.agree(findings)
+    verdict = overall(finding.verdict for finding in findings)
+    project.reporter.say(f"{len(findings)} checks in {sum(clock.seconds.values()):.1f} s: {verdict}")
+    for finding in findings:
+        if finding.verdict == "warn":
+            project.reporter.say(f"  warning: {told(finding)}")
+    refuse_failed(findings)
+    return verdict
 
 
 def _refuse_unmoved(start: Mapping[str, bytes], training: Training[Any]) -> int:
@@ -167,10 +195,14 @@ def set_up(
     some: Callable[[Sequence[Any]], Sequence[Any]] = lambda rows: rows,
 ) -> tuple[Training[Any], Any]:
     """Everything that the loop needs, and the model; `some` says which of the training rows to take."""
-    recipe = project.recipe
     lesson = open_lesson(project, base, dataset)
     lesson = replace(lesson, rows=some(lesson.rows))
-    model = lesson.model
+    return training_of(project, base, lesson, ranks), lesson.model
+
+
+def training_of(project: Project, base: Base, lesson: Lesson[Any], ranks: Ranks) -> Training[Any]:
+    """Everything that the loop needs to give this lesson."""
+    recipe, model = project.recipe, lesson.model
     schedule = lesson.schedule(recipe.training, recipe.data.max_length, ranks.size)
     lesson.start([*lesson.rows, *lesson.validation])
     own = trainable(model)
@@ -189,10 +221,9 @@ def set_up(
     )
     ratios = learning_rate_ratios(weights.parameters, recipe.training.loraplus_lr_ratio)
     validation = lesson.validation
-    training = Training(
+    return Training(
         lesson.objective, weights, schedule, validation, recipe.training, ratios, ranks, most_tokens, penalty
     )
-    return training, model
 
 
 def _that_fits(
@@ -245,7 +276,7 @@ def _inputs(project: Project, base: Base, dataset: Dataset, ranks: Ranks) -> dic
         **{f"adapter.{name}": value for name, value in recipe.adapter.model_dump(mode="json").items()},
         **{
             f"training.{name}": value
-            for name, value in recipe.training.model_dump(mode="json", exclude={"report_to", "profile"}).items()
+            for name, value in recipe.training.model_dump(mode="json", exclude=WITHOUT_INFLUENCE).items()
         },
     }
 

@@ -1,8 +1,12 @@
-"""Packing, the loop, checkpoints, and the check that a model can learn."""
+"""Packing, the loop, checkpoints, and checks that model and rows are sound."""
 
 from luthier.training.checkpoint import Checkpoint
-from luthier.training.health import Finding, Guess, Verdict, check_health, fingerprints, overall
+from luthier.training.finding import Finding, Verdict, overall
+from luthier.training.first_pass import Guess, check_first_pass, few_rows
+from luthier.training.health import check_learns, fingerprints
 from luthier.training.l2_sp import StartPenalty
+from luthier.training.labels import check_labels, plain_logits
+from luthier.training.learning_rates import RangeTest, range_test
 from luthier.training.loop import Training, fit
 from luthier.training.master import MasterWeights
 from luthier.training.memory import kept_bytes
@@ -16,8 +20,17 @@ from luthier.training.preference import (
     log_likelihoods,
 )
 from luthier.training.ranks import Ranks
+from luthier.training.reading import (
+    check_added_tokens,
+    check_end_known,
+    check_ends,
+    check_masks,
+    check_round_trip,
+    check_rows,
+    check_template,
+)
 from luthier.training.schedule import Schedule, pack_capacity
-from luthier.training.soundness import check_ends, check_flow, check_rows, check_weights
+from luthier.training.soundness import check_initialisation, check_weights
 from luthier.training.state import TrainingState
 from luthier.training.trackers import trackers
 
@@ -34,6 +47,7 @@ __all__ = [
     "MasterWeights",
     "Objective",
     "OrpoObjective",
+    "RangeTest",
     "Ranks",
     "RatedAnswer",
     "Schedule",
@@ -41,16 +55,26 @@ __all__ = [
     "Training",
     "TrainingState",
     "Verdict",
+    "check_added_tokens",
+    "check_end_known",
     "check_ends",
-    "check_flow",
-    "check_health",
+    "check_first_pass",
+    "check_initialisation",
+    "check_labels",
+    "check_learns",
+    "check_masks",
+    "check_round_trip",
     "check_rows",
+    "check_template",
     "check_weights",
+    "few_rows",
     "fingerprints",
     "fit",
     "kept_bytes",
     "log_likelihoods",
     "overall",
     "pack_capacity",
+    "plain_logits",
+    "range_test",
     "trackers",
 ]

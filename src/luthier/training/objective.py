@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import torch
@@ -33,6 +34,16 @@ E = TypeVar("E", bound=Example)
 """The kind of example that an objective takes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the loss of an example is about: the tokens that are read, the places in the logits where something is
+    predicted, and the number of what is right at each."""
+
+    input_ids: Sequence[int]
+    places: Sequence[int]
+    labels: Sequence[int]
+
+
 class Objective(ABC, Generic[E]):
     """A loss over examples, in nats."""
 
@@ -50,6 +61,10 @@ class Objective(ABC, Generic[E]):
     def validation(self, examples: Sequence[E]) -> dict[str, float] | None:
         """Mean `loss` of examples that nothing learns from, with other figures of the task; None where there is
         nothing to be right about."""
+
+    def prediction(self, example: E) -> Prediction | None:  # noqa: ARG002
+        """What the mean loss of this example alone is about; None where it is more than cross-entropy."""
+        return None
 
     def parts(
         self,
@@ -86,6 +101,12 @@ class CausalObjective(Objective[TokenRow]):
         for part in self._loss.loss_sums(batches, most_tokens):
             yield part / target_tokens
 
+    def prediction(self, example: TokenRow) -> Prediction | None:
+        """Each target, at the place before it."""
+        places = [place for place, target in enumerate(example.targets) if target]
+        labels = [example.input_ids[place] for place in places]
+        return Prediction(example.input_ids, [place - 1 for place in places], labels)
+
     def validation(self, examples: Sequence[TokenRow]) -> dict[str, float] | None:
         losses = self._loss.row_losses(examples)
         target_tokens = sum(row.target_tokens for row in losses)
@@ -106,6 +127,11 @@ class MaskedObjective(Objective[MaskedRow]):
         """The mean over the masked tokens of the whole step."""
         target_tokens = _target_tokens(examples)
         return lambda batch: self._loss.loss_sum(batch) / target_tokens
+
+    def prediction(self, example: MaskedRow) -> Prediction | None:
+        """Each hidden token, at its own place."""
+        read, places = self._loss.read(example)
+        return Prediction(read, places, [example.input_ids[place] for place in places])
 
     def validation(self, examples: Sequence[MaskedRow]) -> dict[str, float] | None:
         """Beside the loss `accuracy`, the share of masked tokens that are found the likeliest."""
@@ -133,6 +159,10 @@ class LabelObjective(Objective[LabelledTokens]):
     def step(self, examples: Sequence[LabelledTokens]) -> Callable[[Sequence[LabelledTokens]], torch.Tensor]:
         """The mean over the texts of the whole step."""
         return lambda batch: F.cross_entropy(*self._scored(batch), reduction="sum") / len(examples)
+
+    def prediction(self, example: LabelledTokens) -> Prediction | None:
+        """The label, the only thing in the logits."""
+        return Prediction(example.input_ids, [0], [example.label])
 
     @torch.no_grad()
     def validation(self, examples: Sequence[LabelledTokens]) -> dict[str, float] | None:

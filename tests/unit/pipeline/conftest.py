@@ -1,13 +1,17 @@
 """Open projects over the shared workspaces, and a reporter that remembers."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 import luthier
 from luthier.core.artefacts import Evaluation
 from luthier.pipeline.project import Project
+
+CHECK_SCHEMA = Path(__file__).parents[3] / "docs" / "reference" / "check.schema.json"
 
 
 class Remembering:
@@ -22,6 +26,14 @@ class Remembering:
 
     def progress(self, what: str, done: int, total: int, detail: str = "") -> None:
         self.steps.append((what, done, total, detail))
+
+
+@pytest.fixture
+def check_schema() -> dict[str, object]:
+    """What `luthier check --json` prints, as it is documented."""
+    schema: dict[str, object] = json.loads(CHECK_SCHEMA.read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return schema
 
 
 @pytest.fixture

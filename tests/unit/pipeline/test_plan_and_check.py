@@ -173,21 +173,3 @@ def test_a_plan_changes_no_weight(prepared):
     run = luthier.train(prepared).run
     luthier.plan(prepared)
     assert luthier.train(prepared).run == run
-
-
-def test_check_findings_are_recorded(prepared, reporter):
-    checked = luthier.check(prepared)
-    assert [finding.check for finding in checked.findings] == [
-        *("token_ids", "longest_row", "start_token", "end_token"),
-        *("trainable_weights", "zero_weights", "weight_sizes", "update_ratio"),
-        *("activations", "gradient_ratio", "first_loss", "gradient", "overfit_rows"),
-    ]
-    by_name = {finding.check: finding for finding in checked.findings}
-    assert by_name["first_loss"].verdict == "warn"  # random weights are hardly better than guessing
-    assert by_name["gradient"].verdict == "pass"
-    worst = "fail" if "fail" in {finding.verdict for finding in checked.findings} else "warn"
-    assert checked.verdict == worst
-    recorded = prepared.registry.get(checked.report)
-    assert recorded.summary["verdict"] == worst
-    assert {parent.partition("-")[0] for parent in recorded.parents} == {"base", "dataset"}
-    assert reporter.steps[-1][:3] == ("learning eight rows by heart", 60, 60)

@@ -73,6 +73,7 @@ def test_the_last_weights_can_be_kept(prepared_shop):
 
 def test_early_stopping_ends_the_bar(prepared_shop, reporter):
     overrides = ["training.eval_steps=1", "training.early_stopping_patience=1", "training.learning_rate=0.5"]
+    overrides.append("training.health=off")  # so high a rate is refused
     with luthier.open_project(prepared_shop, overrides=overrides, reporter=reporter) as project:
         trained = luthier.train(project)
     assert trained.figures["stopped_early"] is True

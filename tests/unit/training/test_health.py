@@ -9,8 +9,9 @@ from luthier.core.recipe import AdapterSection
 from luthier.core.rows import TokenRow
 from luthier.models.adapter import attach_adapter, trainable
 from luthier.models.losses import RowsLoss
-from luthier.training import CausalObjective, Guess, Objective, check_health, overall
-from luthier.training.health import OVERFIT_ROWS, OVERFIT_SHARE, OVERFIT_STEPS, fingerprints
+from luthier.training import CausalObjective, Guess, Objective, check_first_pass, check_learns, few_rows, overall
+from luthier.training.first_pass import PASS_ROWS
+from luthier.training.health import OVERFIT_SHARE, OVERFIT_STEPS, fingerprints
 
 VOCABULARY = 320
 GUESS = Guess(math.log(VOCABULARY), known=True)
@@ -71,7 +72,20 @@ class WatchedObjective(Objective):
 def _check(model, rows, r=32, on_step=lambda *_: None, guess=GUESS, **changes):
     adapted = attach_adapter(model, AdapterSection(r=r, lora_alpha=2 * r), 0)
     objective = WatchedObjective(CausalObjective(RowsLoss(adapted)), **changes)
-    return check_health(objective, trainable(adapted), rows, guess, on_step), objective
+    return _findings(adapted, objective, rows, guess, on_step), objective
+
+
+def _findings(model, objective, rows, guess=GUESS, on_step=lambda *_: None, parameters=None):
+    """What `luthier check` finds about losses and gradients, by name."""
+    parameters, few = trainable(model) if parameters is None else parameters, few_rows(rows)
+
+    def loss():
+        return objective.step(few)(few)
+
+    found = {finding.check: finding for finding in check_first_pass(model, parameters, loss, guess)}
+    if "fail" in _verdicts(found.values()).values():
+        return found
+    return found | {"overfit_rows": check_learns(parameters, loss, on_step)}
 
 
 def _verdicts(findings):
@@ -81,14 +95,16 @@ def _verdicts(findings):
 def test_a_sound_model_passes(pretrained):
     steps = []
     findings, objective = _check(pretrained, _counting_rows(noise=0.3), on_step=lambda *step: steps.append(step))
-    assert _verdicts(findings) == {"first_loss": "pass", "gradient": "pass", "overfit_rows": "pass"}
-    assert overall(_verdicts(findings).values()) == "pass"
-    first, gradient, overfit = findings
+    assert _verdicts(findings.values()) == dict.fromkeys(
+        ("first_loss", "activations", "gradient", "gradient_ratio", "overfit_rows"), "pass"
+    )
+    assert overall(_verdicts(findings.values()).values()) == "pass"
+    first, gradient, overfit = (findings[name] for name in ("first_loss", "gradient", "overfit_rows"))
     assert first.limit == pytest.approx(math.log(VOCABULARY))
     assert 0.2 * first.limit < first.value < 0.7 * first.limit
     assert 0.01 < gradient.value < 100
     assert overfit.value <= overfit.limit == pytest.approx(OVERFIT_SHARE * first.value)
-    assert [finding.advice for finding in findings] == ["", "", ""]
+    assert not any(finding.advice for finding in findings.values())
     assert steps[0] == (0, OVERFIT_STEPS)
     assert steps[-1] == (OVERFIT_STEPS, OVERFIT_STEPS)
     assert len(objective.batches) < OVERFIT_STEPS
@@ -99,29 +115,35 @@ def test_eight_of_the_longer_rows_are_used(pretrained):
     _, objective = _check(pretrained, rows)
     used = [len(row) for row in objective.batches[0]]
     assert used == sorted(len(row) for row in rows)[10:18]
-    assert len(used) == OVERFIT_ROWS
+    assert len(used) == PASS_ROWS
+
+
+def test_long_rows_are_fewer_but_one(random_rows):
+    assert [len(row) for row in few_rows(random_rows((400, 410, 500, 600)))] == [500]
+    assert [len(row) for row in few_rows(random_rows((5000,)))] == [5000]
+    assert [len(row) for row in few_rows(random_rows((10, 20, 30, 40)), most_tokens=50)] == [30]
 
 
 def test_a_single_row_suffices(pretrained):
     findings, _ = _check(pretrained, _counting_rows(noise=0.3, number=1))
-    assert [finding.check for finding in findings] == ["first_loss", "gradient", "overfit_rows"]
+    assert findings["overfit_rows"].verdict == "pass"
 
 
 def test_rows_that_the_model_knows_already_count_as_learnt(pretrained, monkeypatch):
     monkeypatch.setattr("luthier.training.health.OVERFIT_KNOWN", 0.5)  # its small head cannot be surer than that
     rows = _counting_rows(noise=0.0)
     adapted = attach_adapter(pretrained, AdapterSection(r=32, lora_alpha=64), 0)
-    objective, parameters = CausalObjective(RowsLoss(adapted)), trainable(adapted)
-    check_health(objective, parameters, rows, GUESS, lambda *_: None)
-    findings = check_health(objective, parameters, rows, GUESS, lambda *_: None)
-    assert findings[0].value <= 0.5 == findings[2].limit
-    assert _verdicts(findings)["overfit_rows"] == "pass"
+    objective = CausalObjective(RowsLoss(adapted))
+    _findings(adapted, objective, rows)
+    findings = _findings(adapted, objective, rows)
+    assert findings["first_loss"].value <= 0.5 == findings["overfit_rows"].limit
+    assert findings["overfit_rows"].verdict == "pass"
 
 
 def test_a_high_first_loss_is_a_warning(pretrained):
     findings, _ = _check(pretrained, _counting_rows(noise=0.45))
-    assert _verdicts(findings)["first_loss"] == overall(_verdicts(findings).values()) == "warn"
-    assert "template" in findings[0].advice
+    assert findings["first_loss"].verdict == "warn"
+    assert "template" in findings["first_loss"].advice
 
 
 def test_a_loss_no_better_than_guessing_fails_at_once(pretrained):
@@ -130,60 +152,56 @@ def test_a_loss_no_better_than_guessing_fails_at_once(pretrained):
         for row in _counting_rows(noise=0.0)
     ]
     findings, _ = _check(pretrained, wrong_tokenizer)
-    assert _verdicts(findings) == {"first_loss": "fail"}
-    assert findings[0].value >= findings[0].limit
-    assert "guessing" in findings[0].advice
+    assert _verdicts(findings.values()) == {"first_loss": "fail", "activations": "pass"}
+    assert findings["first_loss"].value >= findings["first_loss"].limit
+    assert "guessing" in findings["first_loss"].advice
 
 
 @pytest.mark.parametrize(("guess", "verdict"), [(5.0, "pass"), (0.5, "warn")])
 def test_a_new_head_may_begin_with_the_loss_of_guessing(pretrained, guess, verdict):
     findings, _ = _check(pretrained, _counting_rows(noise=0.3), guess=Guess(guess, known=False))
-    assert findings[0].verdict == verdict
-    assert findings[0].limit == 2 * guess
-    assert len(findings) == 3
+    assert findings["first_loss"].verdict == verdict
+    assert findings["first_loss"].limit == 2 * guess
+    assert "overfit_rows" in findings
 
 
 def test_damaged_weights_fail_at_once(pretrained):
     pretrained.get_input_embeddings().weight[5] = math.nan
     findings, _ = _check(pretrained, [TokenRow("row", (4, 5, 6, 7), (False, True, True, True))])
-    assert _verdicts(findings) == {"first_loss": "fail"}
-    assert math.isnan(findings[0].value)
-    assert "not finite" in findings[0].advice
+    assert _verdicts(findings.values()) == {"first_loss": "fail", "activations": "fail"}
+    assert math.isnan(findings["first_loss"].value)
+    assert "not finite" in findings["first_loss"].advice
 
 
 def test_weights_that_no_gradient_reaches_fail(pretrained):
     adapted = attach_adapter(pretrained, AdapterSection(r=4, lora_alpha=8), 0)
     elsewhere = {"elsewhere": nn.Parameter(torch.ones(3))}
-    findings = check_health(
-        CausalObjective(RowsLoss(adapted)), elsewhere, _counting_rows(noise=0.3), GUESS, lambda *_: None
-    )
-    assert _verdicts(findings) == {"first_loss": "pass", "gradient": "fail"}
-    assert findings[1].value == 0.0
-    assert "no gradient" in findings[1].advice
+    findings = _findings(adapted, CausalObjective(RowsLoss(adapted)), _counting_rows(noise=0.3), parameters=elsewhere)
+    assert _verdicts(findings.values()) == {"first_loss": "pass", "activations": "pass", "gradient": "fail"}
+    assert findings["gradient"].value == 0.0
+    assert "no gradient" in findings["gradient"].advice
 
 
 def test_a_model_in_which_nothing_trains_fails(pretrained):
     adapted = attach_adapter(pretrained, AdapterSection(r=4, lora_alpha=8), 0)
     parameters = trainable(adapted)
     adapted.requires_grad_(False)
-    findings = check_health(
-        CausalObjective(RowsLoss(adapted)), parameters, _counting_rows(noise=0.3), GUESS, lambda *_: None
-    )
-    assert (findings[-1].check, findings[-1].verdict, findings[-1].value) == ("gradient", "fail", 0.0)
+    findings = _findings(adapted, CausalObjective(RowsLoss(adapted)), _counting_rows(noise=0.3), parameters=parameters)
+    assert (findings["gradient"].verdict, findings["gradient"].value) == ("fail", 0.0)
 
 
 @pytest.mark.parametrize("factor", [1e9, math.inf])
 def test_gradients_beyond_all_bounds_fail(pretrained, factor):
     findings, _ = _check(pretrained, _counting_rows(noise=0.3), gradient=lambda gradient: gradient * factor)
-    assert _verdicts(findings) == {"first_loss": "pass", "gradient": "fail"}
-    assert "explode" in findings[1].advice
+    assert findings["gradient"].verdict == "fail"
+    assert "explode" in findings["gradient"].advice
 
 
 def test_rows_that_cannot_be_learnt_fail(pretrained):
     findings, _ = _check(pretrained, _counting_rows(noise=0.3), r=1)
-    assert _verdicts(findings)["overfit_rows"] == overall(_verdicts(findings).values()) == "fail"
-    assert findings[2].value > findings[2].limit
-    assert "adapter.r" in findings[2].advice
+    assert findings["overfit_rows"].verdict == overall(_verdicts(findings.values()).values()) == "fail"
+    assert findings["overfit_rows"].value > findings["overfit_rows"].limit
+    assert "adapter.r" in findings["overfit_rows"].advice
 
 
 @pytest.mark.parametrize(

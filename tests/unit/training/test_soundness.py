@@ -1,5 +1,6 @@
 """Planted faults are named, and sound models raise no alarm."""
 
+import math
 from typing import Any
 
 import pytest
@@ -20,9 +21,10 @@ from luthier.core.recipe import AdapterSection
 from luthier.core.rows import TokenRow
 from luthier.models.adapter import trainable
 from luthier.models.methods import prepare
-from luthier.training import check_ends, check_flow, check_rows, check_weights
+from luthier.training import Guess, check_ends, check_first_pass, check_rows, check_weights
 
 SIZES = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
+GUESS = Guess(math.log(320), known=False)
 CONFIGS = {
     "Llama": LlamaConfig(**SIZES, num_key_value_heads=2, vocab_size=320),
     "Qwen2": Qwen2Config(**SIZES, num_key_value_heads=2, vocab_size=320),
@@ -60,9 +62,14 @@ def _loss(model):
 def test_sound_models_raise_no_alarm(family, method, new_model):
     model = prepare(new_model(family), AdapterSection(method=method), 0)
     parameters = trainable(model)
-    findings = check_weights(model, parameters, 2e-4) + check_flow(model, parameters, _loss(model))
+    findings = check_weights(model, parameters, 2e-4)
+    findings += check_first_pass(model, parameters, _loss(model), GUESS)
     assert _verdicts(findings) == dict.fromkeys(
-        ("trainable_weights", "zero_weights", "weight_sizes", "update_ratio", "activations", "gradient_ratio"), "pass"
+        (
+            *("trainable_weights", "zero_weights", "weight_sizes", "update_ratio"),
+            *("first_loss", "activations", "gradient", "gradient_ratio"),
+        ),
+        "pass",
     )
     assert not any(finding.advice for finding in findings)
 
@@ -149,11 +156,15 @@ class Stack(nn.Module):
 )
 def test_what_vanishes_or_explodes_is_named(sizes, check, words):
     model = Stack(*sizes)
-    found = {finding.check: finding for finding in check_flow(model, dict(model.named_parameters()), model)}
+    found = {finding.check: finding for finding in _first_pass(model)}
     assert found[check].verdict == "fail"
     assert words in found[check].advice
     sound = Stack(1.0, 1.0, 1.0, 1.0)
-    assert set(_verdicts(check_flow(sound, dict(sound.named_parameters()), sound)).values()) == {"pass"}
+    assert set(_verdicts(_first_pass(sound)).values()) == {"pass"}
+
+
+def _first_pass(model):
+    return check_first_pass(model, dict(model.named_parameters()), model, Guess(1e12, known=False))
 
 
 def _rows(*ids):
@@ -185,5 +196,5 @@ def test_rows_that_the_model_cannot_read_are_named(rows, check, value):
     ],
 )
 def test_an_end_that_is_not_learnt_is_named(rows, verdict, share):
-    found = check_ends(rows, 2)
+    found = check_ends(rows, {2})
     assert (found.verdict, found.value) == (verdict, share)

@@ -8,7 +8,7 @@ from luthier.core.recipe.adapter import AdapterSection, Method
 from luthier.core.recipe.cleaning import CleanSection, PersonalKind, RedactSection
 from luthier.core.recipe.data import DataSection, OverLength, SplitSection
 from luthier.core.recipe.evaluation import EvaluationSection, GatesSection, JudgeSection
-from luthier.core.recipe.model import Dtype, ModelSection
+from luthier.core.recipe.model import Dtype, Initialisation, ModelSection
 from luthier.core.recipe.planning import AssumeSection, PlanningSection
 from luthier.core.recipe.reading import SECRET, parse_recipe, recipe_schema
 from luthier.core.recipe.section import Positive, Section, Share
@@ -27,6 +27,7 @@ __all__ = [
     "Dtype",
     "EvaluationSection",
     "GatesSection",
+    "Initialisation",
     "JudgeSection",
     "Method",
     "ModelSection",

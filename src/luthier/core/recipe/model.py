@@ -5,9 +5,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from luthier.core.recipe.section import Section
+from luthier.core.recipe.section import Section, refuse_set
 
 Dtype = Literal["bfloat16", "float32"]
+Initialisation = Literal["default", "gpt2", "small", "xavier"]
 
 
 class ModelSection(Section):
@@ -20,6 +21,11 @@ class ModelSection(Section):
         "hidden_size: 256}; the vocabulary is the tokenizer's",
     )
     tokenizer: str = Field("", description="pretrain: folder of a tokenizer, as luthier tokenizer train makes it")
+    initialisation: Initialisation = Field(
+        "default",
+        description="pretrain: how weights are drawn; default as transformers does, gpt2 narrower into the residual "
+        "stream, small by width and depth (GPT-NeoX), xavier by inputs and outputs (Glorot)",
+    )
     dtype: Literal["auto", "bfloat16", "float32"] = Field(
         "auto",
         description="precision of the frozen base weights and of activations; auto is bfloat16 where the processor "
@@ -37,6 +43,8 @@ class ModelSection(Section):
             raise ValueError("exactly one of base and config must be given")
         if bool(self.config) != bool(self.tokenizer):
             raise ValueError("config and tokenizer belong together")
+        if not self.config:
+            refuse_set(self, ("initialisation",), "models that begin from config", "model.")
         if self.config and "model_type" not in self.config:
             raise ValueError("config needs model_type, such as llama or bert")
         return self

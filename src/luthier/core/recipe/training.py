@@ -64,6 +64,15 @@ class TrainingSection(Section):
         False,
         description="run the first step five times before training: where its time and memory go is told and kept",
     )
+    health: bool = Field(
+        True,
+        description="refuse to train what the checks that cost seconds find unsound; off trains it all the same",
+    )
+    find_learning_rate: bool | Literal["auto"] = Field(
+        "auto",
+        description="whether luthier check tries learning rates and suggests one; auto where that takes at most 20 "
+        "seconds",
+    )
     l2_sp: Annotated[float, Field(ge=0)] = Field(
         0.0,
         description="method full and freeze: half of this times the squared distance of the weights from where they "
