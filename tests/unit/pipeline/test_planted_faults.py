@@ -1,0 +1,87 @@
+"""Each of ten planted faults is named by `luthier check`, and sound models raise no alarm."""
+
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from luthier.models.initialisation import initialise
+from luthier.training import check_initialisation, check_weights
+
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "planted_faults.py"
+SPEC = importlib.util.spec_from_file_location("planted_faults", SCRIPT)
+planted = importlib.util.module_from_spec(SPEC)
+sys.modules["planted_faults"] = planted
+SPEC.loader.exec_module(planted)
+
+
+@pytest.fixture(scope="session")
+def sound(tmp_path_factory):
+    """`sound("Llama")`: the folder of a tiny sound model of a family, made once."""
+    made = {}
+
+    def make(family):
+        if family not in made:
+            made[family] = tmp_path_factory.mktemp("sound") / family
+            planted.save_tiny(family, made[family])
+        return made[family]
+
+    return make
+
+
+@pytest.fixture
+def base(sound, tmp_path):
+    """`base("Llama")`: a copy of it that may be damaged."""
+    return lambda family: Path(shutil.copytree(sound(family), tmp_path / family))
+
+
+@pytest.mark.parametrize("family", planted.FAMILIES)
+def test_a_sound_model_raises_no_alarm(family, base, tmp_path):
+    planted.lay_out(tmp_path / "shop", base(family), classifies=family == "BERT")
+    checked = planted.check(tmp_path / "shop", [])
+    assert [finding for finding in checked.findings if finding.verdict != "pass"] == []
+    assert {"first_loss", "labels", "overfit_rows", "reload"} <= {finding.check for finding in checked.findings}
+
+
+@pytest.mark.parametrize("fault", planted.FAULTS)
+@pytest.mark.parametrize("family", ["Llama", "GPT-2"])
+def test_a_planted_fault_is_named(family, fault, base, tmp_path):
+    _assert_named(planted.FAULTS[fault], base(family), tmp_path / "shop", classifies=False)
+
+
+@pytest.mark.parametrize("fault", [name for name, fault in planted.FAULTS.items() if fault.of_encoders])
+def test_a_fault_of_a_classifier_is_named(fault, base, tmp_path):
+    _assert_named(planted.FAULTS[fault], base("BERT"), tmp_path / "shop", classifies=True)
+
+
+def _assert_named(fault, folder, workspace, classifies):
+    with fault.plant(folder) as overrides:
+        planted.lay_out(workspace, folder, classifies)
+        checked = planted.check(workspace, overrides)
+    alarms = {finding.check: finding for finding in checked.findings if finding.verdict != "pass"}
+    assert fault.named_by in alarms
+    assert alarms[fault.named_by].advice
+
+
+@pytest.mark.parametrize("change", [10.0, 0.1, 0.0])
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_faulty_initialisation_is_caught(kind, change):
+    config = planted.CAUSAL["Llama" if kind == "llama" else "GPT-2"]()
+    for scheme in ("default", "gpt2", "small", "xavier"):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = AutoModelForCausalLM.from_config(config)
+            initialise(model, scheme)
+        sound = [check_initialisation(model, scheme), *check_weights(model, dict(model.named_parameters()), 1e-4)]
+        assert {finding.verdict for finding in sound} == {"pass"}, scheme
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(change if parameter.dim() > 1 else 1)
+        found = [check_initialisation(model, scheme), *check_weights(model, dict(model.named_parameters()), 1e-4)]
+        assert {finding.check for finding in found if finding.verdict == "fail"} >= {"initialisation"}
+        if not change:
+            assert "zero_weights" in {finding.check for finding in found if finding.verdict == "fail"}
