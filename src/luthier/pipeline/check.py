@@ -27,9 +27,11 @@ RANGE_SECONDS = 20
 """That trying them may take where the recipe does not ask for it."""
 LARGEST_SAVED = 2 * 10**9
 """Bytes of trained weights up to which saving them and reading them again is tried."""
-MOST_CHANGED = 0.02
-"""Mean change of a logit by saving and loading, as a share of the logits' spread: the saved model takes the plain path,
-which rounds otherwise."""
+MOST_CHANGED = {"bfloat16": 0.1}
+MOST_CHANGED_ELSE = 0.01
+"""Mean change of a logit by saving and loading, as a share of the logits' spread, by the type of the weights: the saved
+model takes the plain path, which rounds otherwise, in bfloat16 by 0.017 for SmolLM2-135M. Without the
+adapter that has learnt rows by heart it is 0.88."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,8 @@ def _saved(project: Project, base: Base, lesson: Lesson[Any]) -> list[Finding]:
         after = plain_logits(load_saved(project, base, task, folder), prediction.input_ids)
         change = float((after - before).abs().mean() / before.std())
         advice = "what was saved says something else than what was trained: please report it"
-        findings = [judged("reload", "pass" if change <= MOST_CHANGED else "fail", change, MOST_CHANGED, advice)]
+        most = MOST_CHANGED.get(base.dtype, MOST_CHANGED_ELSE)
+        findings = [judged("reload", "pass" if change <= most else "fail", change, most, advice)]
         if task not in TASKS_OF_PLAIN_TEXT and shares_base(folder):
             findings.append(_served(base, folder / ADAPTER))
     return findings
