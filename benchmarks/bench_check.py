@@ -38,9 +38,14 @@ def sound_bases(names: list[str], scratch: Path) -> Iterator[tuple[str, Path, bo
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", choices=[*FAMILIES, *REAL], default=list(FAMILIES))
+    parser.add_argument(
+        "models", nargs="*", metavar="model", help=f"{', '.join((*FAMILIES, *REAL))}; the tiny ones if none"
+    )
+    names = parser.parse_args().models or list(FAMILIES)
+    if unknown := sorted({*names} - {*FAMILIES, *REAL}):
+        parser.error(f"no model {unknown[0]}")
     with tempfile.TemporaryDirectory() as temporary:
-        for name, folder, encoder in sound_bases(parser.parse_args().models, Path(temporary)):
+        for name, folder, encoder in sound_bases(names, Path(temporary)):
             print(f"\n{name}\n")
             print(f"{'fault':24}{'named by':20}{'named':8}{'also':60}seconds")
             for fault in [None, *FAULTS]:
