@@ -31,7 +31,6 @@ check: $(READY)
 	$(BIN)/python src/luthier/samples/alder_finch/rebuild.py --check
 
 bench: $(READY)
-	$(BIN)/python benchmarks/bench_training.py
 	$(BIN)/python benchmarks/bench_inference.py
 	$(BIN)/python benchmarks/bench_preference.py
 	$(BIN)/python benchmarks/bench_personal_data.py
@@ -40,6 +39,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench_dedupe.py
 	$(BIN)/python benchmarks/bench_prepare.py --kill-after 30
 	$(BIN)/python benchmarks/bench_splits.py
+	$(BIN)/python benchmarks/bench_training.py
 
 constraints: $(READY)
 	$(BIN)/python scripts/write_constraints.py > constraints.tmp

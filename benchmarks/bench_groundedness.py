@@ -18,9 +18,10 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 
+from luthier.core.files import default_cache_root
 from luthier.evaluation import share_interval
 from luthier.knowledge.groundedness import BIAS, WEIGHTS, signals_of, windows_of
-from luthier.models.cache import ModelCache, default_cache_root
+from luthier.models.cache import ModelCache
 from luthier.models.encoder import load_encoder
 from luthier.models.sources import find_base
 

@@ -25,9 +25,10 @@ import torch.nn.functional as F  # noqa: N812
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from luthier.core.files import default_cache_root
 from luthier.core.generation import GenerationRequest
 from luthier.inference import Engine
-from luthier.models.cache import ModelCache, default_cache_root
+from luthier.models.cache import ModelCache
 from luthier.models.loading import load_model, load_tokenizer
 from luthier.models.sources import BaseFiles, find_base
 from luthier.models.template import ChatTemplate

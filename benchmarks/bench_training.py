@@ -27,8 +27,9 @@ from typing import Any
 import torch
 from rivals import CACHE, python_with
 
+from luthier.core.files import default_cache_root
 from luthier.kernels.ceiling import matmul_flops
-from luthier.models.cache import ModelCache, default_cache_root
+from luthier.models.cache import ModelCache
 from luthier.models.sources import find_base
 
 HERE = Path(__file__).parent

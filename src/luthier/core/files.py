@@ -74,3 +74,10 @@ def _plain_write_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise WorkspaceError(f"cannot write: {error.strerror or error}", where=str(path)) from error
+
+
+def default_cache_root() -> Path:
+    """`LUTHIER_CACHE`, or `luthier` in the user's cache folder."""
+    if chosen := os.environ.get("LUTHIER_CACHE"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "luthier"

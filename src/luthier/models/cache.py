@@ -1,7 +1,6 @@
 """Models fetched or converted once, kept by the content of what they were made from."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,6 @@ from luthier.core.files import write_text
 from luthier.core.identity import file_digest
 
 DIGEST_DIGITS = 24
-
-
-def default_cache_root() -> Path:
-    """`LUTHIER_CACHE`, or `luthier` in the user's cache folder."""
-    if chosen := os.environ.get("LUTHIER_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "luthier"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from typing import Any
 
 from luthier.core.artefacts import BaseModel
 from luthier.core.errors import TemplateError
+from luthier.core.files import default_cache_root
 from luthier.core.identity import content_id
 from luthier.core.recipe import Dtype, Task
 from luthier.core.rows import Row, TokenRow
-from luthier.models.cache import ModelCache, default_cache_root
+from luthier.models.cache import ModelCache
 from luthier.models.fresh import new_model
 from luthier.models.loading import load_model, load_tokenizer, resolve_dtype
 from luthier.models.plain_text import Learns, PlainText

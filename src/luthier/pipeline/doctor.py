@@ -13,12 +13,12 @@ import torch
 from packaging.requirements import Requirement
 
 from luthier.core.errors import WorkspaceError
+from luthier.core.files import default_cache_root
 from luthier.core.recipe import AdapterSection, Dtype
 from luthier.core.sizes import GIGABYTE, gigabytes
 from luthier.kernels import native
 from luthier.kernels.allocator import free_memory
 from luthier.kernels.ceiling import matmul_flops, weight_bytes_per_second
-from luthier.models.cache import default_cache_root
 from luthier.models.loading import DTYPES, resolve_dtype
 from luthier.planning import ForwardPass, ModelShape, Setup, Way, operations_per_token, trained_by
 from luthier.registry import capture

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from luthier.core.artefacts import BaseModel
-from luthier.models.cache import ModelCache, default_cache_root
+from luthier.core.files import default_cache_root
+from luthier.models.cache import ModelCache
 from luthier.models.encoder import Encoder, load_encoder
 from luthier.models.sources import BaseFiles, find_base
 from luthier.pipeline.base import register_model

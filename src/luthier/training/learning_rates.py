@@ -13,6 +13,7 @@ from torch import nn
 
 from luthier.training.finding import Finding, Verdict, judged
 from luthier.training.first_pass import MeanLoss
+from luthier.training.loop import ADAM_BETAS
 
 LOWEST, STEPS_PER_DECADE, DECADES = 1e-6, 5, 6
 STEPS = DECADES * STEPS_PER_DECADE + 1
@@ -23,8 +24,6 @@ MARGIN = 10.0
 those on the same few."""
 STILL = 0.98
 """Of the first loss, which must fall below it: rows that are known already tell nothing about learning rates."""
-BETAS = (0.9, 0.99)
-"""Those of the training loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def range_test(
     """
     start = [parameter.detach().clone() for parameter in parameters.values()]
     wide = [nn.Parameter(parameter.detach().float().clone()) for parameter in parameters.values()]
-    optimizer = torch.optim.AdamW(wide, betas=BETAS, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(wide, betas=ADAM_BETAS, weight_decay=0.0)
     losses: dict[float, float] = {}
     broke = None
     begin = time.monotonic()

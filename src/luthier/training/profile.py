@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from luthier.core.sizes import gigabytes
 from luthier.kernels.ceiling import matmul_flops
 from luthier.training.loop import Training
+from luthier.training.memory import KeptBytes
 from luthier.training.objective import E
 
 PARTS = {
@@ -66,7 +67,7 @@ def profile_step(training: Training[E], model: nn.Module) -> StepProfile:
     examples = [example for batch in step for example in batch]
     parameters = list(training.parameters.values())
     optimizer = torch.optim.AdamW(parameters, lr=0.0, weight_decay=0.0, fused=True)
-    kept = _Kept(model)
+    kept = KeptBytes(model)
 
     def run() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -106,47 +107,6 @@ def _timed(run: Callable[[], None]) -> float:
     begin = time.perf_counter()
     run()
     return time.perf_counter() - begin
-
-
-class _Kept:
-    """Bytes that forward passes keep for backward passes, at most at a time; the model's weights do not count."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self._weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
-        self._alive: dict[int, tuple[int, int]] = {}
-        self._now = self.most = 0
-
-    def counted(self) -> Any:
-        return torch.autograd.graph.saved_tensors_hooks(self._pack, _Saved.unpack)
-
-    def _pack(self, tensor: torch.Tensor) -> "_Saved":
-        storage = tensor.untyped_storage()
-        place, size = storage.data_ptr(), 0 if storage.data_ptr() in self._weights else storage.nbytes()
-        count, known = self._alive.get(place, (0, 0))
-        self._alive[place] = (count + 1, max(size, known))
-        self._now += max(size - known, 0)
-        self.most = max(self.most, self._now)
-        return _Saved(tensor, self, place)
-
-    def release(self, place: int) -> None:
-        count, size = self._alive.pop(place)
-        if count > 1:
-            self._alive[place] = (count - 1, size)
-        else:
-            self._now -= size
-
-
-class _Saved:
-    """A tensor that a graph holds; when the graph lets go of it, it no longer counts."""
-
-    def __init__(self, tensor: torch.Tensor, kept: _Kept, place: int) -> None:
-        self._tensor, self._kept, self._place = tensor, kept, place
-
-    def unpack(self) -> torch.Tensor:
-        return self._tensor
-
-    def __del__(self) -> None:
-        self._kept.release(self._place)
 
 
 def _shares(events: Sequence[Any]) -> dict[str, float]:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from luthier.core.files import default_cache_root
 from luthier.core.identity import file_digest
 from luthier.models import cache as cache_module
-from luthier.models.cache import ModelCache, default_cache_root
+from luthier.models.cache import ModelCache
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ Where there is no compiler, or the result cannot be loaded, every caller does th
 import ctypes
 import functools
 import hashlib
-import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
 import torch
+
+from luthier.core.files import default_cache_root
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 COMPILERS = ("c++", "g++", "clang++")
@@ -69,7 +70,7 @@ def _compiled() -> Path:
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise NativeError(f"no C++ compiler: {', '.join(COMPILERS)}")
-    folder = _cache_folder()
+    folder = default_cache_root() / "kernels"
     target = folder / f"kernels-{_key(compiler)}.so"
     if not target.is_file():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -97,13 +98,6 @@ def _processor() -> str:
         return torch.backends.cpu.get_cpu_capability()
     kinds = ("flags", "Features", "model name")
     return "\n".join(sorted({line for line in lines if line.startswith(kinds)}))
-
-
-def _cache_folder() -> Path:
-    home = (
-        os.environ.get("LUTHIER_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "luthier"
-    )
-    return Path(home).expanduser() / "kernels"
 
 
 def _call(*command: str) -> None:
