@@ -5,7 +5,8 @@ import json
 import pytest
 import yaml
 
-from luthier.pipeline.demo import copy_sample
+from luthier.pipeline.demo import copy_sample, shorten
+from luthier.pipeline.project import load_recipe, open_project
 
 FILES = {"tickets.csv", "chats.jsonl", "handbook.md"}
 
@@ -58,6 +59,18 @@ def test_the_sample_is_copied_whole_and_only_once(tmp_path):
     copy_sample(tmp_path)
     assert (tmp_path / "golden.jsonl").read_text() == (tmp_path / "luthier.yaml").read_text() == "mine"
     assert (tmp_path / "raw" / "handbook.md").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("seconds", "epochs"), [(300, 3), (480, 3), (700, 2), (1200, 1), (90_000, 1)])
+def test_a_slow_machine_trains_fewer_epochs(tmp_path, seconds, epochs):
+    copy_sample(tmp_path)
+    before = (tmp_path / "luthier.yaml").read_text(encoding="utf-8")
+    with open_project(tmp_path) as project:
+        assert project.recipe.training.num_train_epochs == 3
+        shorten(project, seconds)
+    assert load_recipe(tmp_path / "luthier.yaml").training.num_train_epochs == epochs
+    after = (tmp_path / "luthier.yaml").read_text(encoding="utf-8")
+    assert after == before.replace("num_train_epochs: 3", f"num_train_epochs: {epochs}"), "nothing else is touched"
 
 
 def test_the_demo_needs_questions(command, small_sample, tmp_path):

@@ -18,17 +18,21 @@ from luthier.evaluation import AnswerScore, Assessment
 from luthier.pipeline.check import check
 from luthier.pipeline.evaluate import Evaluated, evaluate
 from luthier.pipeline.init import lay_out
-from luthier.pipeline.plan import plan
+from luthier.pipeline.plan import plan, write_proposals
 from luthier.pipeline.prepare import prepare
 from luthier.pipeline.project import Project, open_project
 from luthier.pipeline.release import Promoted, promote
 from luthier.pipeline.serve import background_server
 from luthier.pipeline.train import Trained, train
+from luthier.planning import Proposal
 from luthier.registry import render_lineage
 
 SAMPLE = ("samples", "alder_finch")
 QUESTIONS = 3
 ANSWER_SECONDS = 120.0
+LONGEST_TRAINING = 480.0
+"""Seconds. Where the plan expects more of this machine, the demo trains fewer epochs: it shows the way, and should end
+before whoever tries it has left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,8 @@ def demo(folder: str | Path, reporter: Reporter) -> Demo:
     with open_project(folder, reporter=reporter) as project:
         if project.recipe.evaluation.questions is None:
             raise RecipeError("the demo asks evaluation.questions, which this recipe lacks", where=str(folder))
+        _make_ready(project)
+    with open_project(folder, reporter=reporter) as project:  # the recipe may have changed
         trained = _learn(project)
         evaluated = evaluate(project, trained.run)
         reporter.say(evaluated.report())
@@ -122,8 +128,8 @@ def copy_sample(folder: Path) -> None:
                 shutil.copyfile(path, target)
 
 
-def _learn(project: Project) -> Trained:
-    """From raw files to a run, telling what each stage found."""
+def _make_ready(project: Project) -> None:
+    """From raw files to a plan that this machine can follow, telling what each stage found."""
     say = project.reporter.say
     say("1 of 6: preparing the data")
     prepared = prepare(project)
@@ -140,6 +146,26 @@ def _learn(project: Project) -> Trained:
         f"  about {figures.seconds.expected / 60:.1f} minutes ({figures.seconds.low / 60:.1f} to "
         f"{figures.seconds.high / 60:.1f}), {gigabytes(figures.memory.total)} of memory. {figures.data.forecast}"
     )
+    shorten(project, figures.seconds.expected)
+
+
+def shorten(project: Project, seconds: float) -> None:
+    """Write fewer epochs into the recipe where training is expected to take longer than LONGEST_TRAINING."""
+    planned = project.recipe.training.num_train_epochs
+    epochs = max(1, int(planned * LONGEST_TRAINING / seconds))
+    if epochs >= planned:
+        return
+    field, path = "training.num_train_epochs", project.workspace.recipe
+    write_proposals(path, [Proposal(field, epochs, planned, "ends soon on this machine")])
+    project.reporter.say(
+        f"  That is too long for a demo: it trains {epochs} of {planned} epochs here, and will recall fewer facts.\n"
+        f"  For all of it, set {field} to {planned} in {path} and run luthier train"
+    )
+
+
+def _learn(project: Project) -> Trained:
+    """Train the run, telling what came of it."""
+    say = project.reporter.say
     say("4 of 6: training")
     trained = train(project)
     say(
