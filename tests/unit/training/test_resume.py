@@ -100,7 +100,7 @@ def test_interrupted_between_steps_it_goes_on_from_there(new_training, rows, tmp
     checkpoint = Checkpoint(tmp_path / "interrupted")
     with pytest.raises(KeyboardInterrupt):
         fit(new_training(rows[:4], **SETTINGS, **changes), checkpoint, False, stop_after_four)
-    assert checkpoint.done_steps() == 4
+    assert checkpoint.state().step == 4
     steps = []
     resumed = new_training(rows[:4], **SETTINGS, **changes)
     found = _outcome(resumed, fit(resumed, checkpoint, True, lambda state: steps.append(state.step)))
@@ -121,7 +121,7 @@ def test_ctrl_c_while_weights_change_waits_until_all_have(new_training, rows, tm
     monkeypatch.setattr(torch.optim.AdamW, "step", interrupted_step)
     with pytest.raises(KeyboardInterrupt):
         fit(new_training(rows[:4], **SETTINGS), checkpoint, False, lambda _: None)
-    assert checkpoint.done_steps() == 1
+    assert checkpoint.state().step == 1
     resumed = new_training(rows[:4], **SETTINGS)
     _assert_same(_outcome(resumed, fit(resumed, checkpoint, True, lambda _: None)), uninterrupted())
 
@@ -136,7 +136,7 @@ def test_a_checkpoint_is_written_when_its_time_has_come(new_training, tmp_path, 
         new_training(save_seconds=10, num_train_epochs=5),
         checkpoint,
         False,
-        lambda state: behind.append(state.step - checkpoint.done_steps()),
+        lambda state: behind.append(state.step - checkpoint.state().step),
     )
     assert max(behind) == 3
     assert behind.count(0) >= 4
@@ -156,7 +156,7 @@ def test_before_a_validation_a_checkpoint_is_written(new_training, rows, tmp_pat
             return self._objective.step(rows)
 
         def validation(self, rows):
-            written.append(checkpoint.done_steps())
+            written.append(checkpoint.state().step)
             return self._objective.validation(rows)
 
     training = new_training(rows[:4], eval_steps=4)
@@ -176,7 +176,7 @@ def test_killed_at_a_random_moment_and_resumed_it_ends_the_same(tiny_model_folde
     checkpoint = Checkpoint(tmp_path / "killed")
     done = _run_and_kill([sys.executable, str(script), str(tiny_model_folder), str(checkpoint.path.parent)], moment)
 
-    assert done - 1 <= checkpoint.done_steps() <= total, moment
+    assert done - 1 <= checkpoint.state().step <= total, moment
     found = fit(resumed, checkpoint, True, lambda _: None)
     expected = fit(undisturbed, Checkpoint(tmp_path / "undisturbed"), False, lambda _: None)
     assert [point["step"] for point in found.train_curve] == [point["step"] for point in expected.train_curve]
