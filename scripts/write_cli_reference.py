@@ -40,7 +40,7 @@ TRAINED = {
     "tokens": "unpadded input tokens over all epochs",
     "target_tokens": "tokens that counted in the loss",
     "tokens_per_second": "over the loop, validation and saving left out",
-    "dtype": "precision of the base weights and of activations, bfloat16 or float32",
+    "dtype": "precision of the base weights and of activations: bfloat16, float16 or float32",
     "health": "verdict of the checks before the first step, pass or warn; null where they were off or it was resumed",
     "unmoved_weights": "tensors that should train and are as they were at the start; none should be",
     "fast_path": "on or off",
@@ -55,6 +55,7 @@ TRAINED = {
     "kept_step": "the step whose weights were kept",
     "stopped_early": "whether validation had stopped getting better",
     "skipped_steps": "steps without a finite loss or gradient",
+    "loss_scale": "what the loss was multiplied by in the last backward pass: 1, but in float16",
     "spiked_steps": "steps whose loss stood far out of those before; they change no weight",
     "rollbacks": "how often two spikes in a row brought back the weights of the last validation",
 }

@@ -311,5 +311,5 @@ def _runner_logits(runner: Runner, probes: Sequence[list[int]]) -> torch.Tensor:
 def _difference(expected: torch.Tensor, found: torch.Tensor) -> str | None:
     """Why the two are not equal to rounding, or None."""
     error = float((found - expected).float().norm() / expected.float().norm())
-    limit = 5e-2 if expected.dtype == torch.bfloat16 else 1e-4
+    limit = {torch.bfloat16: 5e-2, torch.float16: 1e-2}.get(expected.dtype, 1e-4)
     return None if error <= limit else f"its logits differ from the model's own by {error:.1e}"

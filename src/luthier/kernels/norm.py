@@ -41,7 +41,7 @@ class _RmsNorm(torch.autograd.Function):
         d_weight = None
         if ctx.needs_input_grad[1]:
             tokens = tuple(range(x.dim() - 1))
-            d_weight = (grad * x * inverse).sum(tokens).to(weight.dtype)
+            d_weight = (grad * (x * inverse)).sum(tokens).to(weight.dtype)
         if native.serves(grad, x, weight):
             d_x = torch.empty_like(x)
             native.run("rms_norm_backward", x.dtype, grad, x, weight, inverse, d_x, inverse.numel(), x.shape[-1])

@@ -14,7 +14,11 @@ from luthier.core.errors import ModelError, WeightsError
 from luthier.core.recipe import Dtype
 from luthier.models.sources import BaseFiles, refuse_untrusted
 
-DTYPES: Mapping[Dtype, torch.dtype] = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+DTYPES: Mapping[Dtype, torch.dtype] = {
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float32": torch.float32,
+}
 
 
 def resolve_dtype(dtype: Literal["auto"] | Dtype) -> Dtype:

@@ -27,7 +27,7 @@ RANGE_SECONDS = 20
 """That trying them may take where the recipe does not ask for it."""
 LARGEST_SAVED = 2 * 10**9
 """Bytes of trained weights up to which saving them and reading them again is tried."""
-MOST_CHANGED = {"bfloat16": 0.1}
+MOST_CHANGED = {"bfloat16": 0.1, "float16": 0.03}
 MOST_CHANGED_ELSE = 0.01
 """Mean change of a logit by saving and loading, as a share of the logits' spread, by the type of the weights: the saved
 model takes the plain path, which rounds otherwise, in bfloat16 by 0.017 for SmolLM2-135M. Without the

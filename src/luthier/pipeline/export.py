@@ -12,7 +12,7 @@ from luthier.pipeline.base import open_base
 from luthier.pipeline.objectives import load_run
 from luthier.pipeline.project import Project
 
-LARGEST_DIFFERENCE = {"bfloat16": 3e-2, "float32": 1e-4}
+LARGEST_DIFFERENCE = {"bfloat16": 3e-2, "float16": 5e-3, "float32": 1e-4}
 """Between the logits of the run and of what was written, relative to their norm."""
 
 

@@ -223,9 +223,17 @@ def training_of(project: Project, base: Base, lesson: Lesson[Any], ranks: Ranks)
         f"{base.dtype}, fast path {lesson.objective.fast_path}"
     )
     ratios = learning_rate_ratios(weights.parameters, recipe.training.loraplus_lr_ratio)
-    validation = lesson.validation
     return Training(
-        lesson.objective, weights, schedule, validation, recipe.training, ratios, ranks, most_tokens, penalty
+        lesson.objective,
+        weights,
+        schedule,
+        lesson.validation,
+        recipe.training,
+        ratios,
+        ranks,
+        most_tokens,
+        penalty,
+        scales_loss=base.dtype == "float16",
     )
 
 
@@ -361,6 +369,7 @@ def _figures(training: Training[Any], state: TrainingState, seconds: float) -> d
         "kept_step": kept_step,
         "stopped_early": state.stopped_early,
         "skipped_steps": state.skipped_steps,
+        "loss_scale": state.loss_scale,
         "spiked_steps": state.spiked_steps,
         "rollbacks": state.rollbacks,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

@@ -13,7 +13,7 @@ from luthier.core.sizes import gigabytes
 from luthier.planning.shape import ModelShape
 from luthier.planning.trained import Trained
 
-BYTES: dict[Dtype, int] = {"bfloat16": 2, "float32": 4}
+BYTES: dict[Dtype, int] = {"bfloat16": 2, "float16": 2, "float32": 4}
 
 GRADIENT_BYTES, MOMENT_BYTES, MASTER_BYTES = 4, 8, 4
 """Of each weight that trains: its gradient and both moments of Adam, in float32; and a float32 copy of itself where the
@@ -114,7 +114,7 @@ def kept_per_token(shape: ModelShape, trained: Trained, dtype: Dtype, row_tokens
     if shape.fused:
         numbers = 4 * h + 3 * shape.query_size + 2 * shape.key_value_size + 4 * i + scores
         return size * (numbers + len(shape.linears) * r) + 8
-    copies = sum(4 * linear.inputs for linear in shape.linears) if trained.beside and dtype == "bfloat16" else 0
+    copies = sum(4 * linear.inputs for linear in shape.linears) if trained.beside and dtype != "float32" else 0
     return size * (9 * h + 3 * i + len(shape.linears) * r) + 16 + copies
 
 

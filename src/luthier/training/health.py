@@ -8,6 +8,7 @@ from torch import nn
 
 from luthier.training.finding import Finding, judged
 from luthier.training.first_pass import MeanLoss
+from luthier.training.master import MasterWeights
 
 OVERFIT_STEPS = 60
 OVERFIT_LEARNING_RATE = 2e-3
@@ -24,7 +25,9 @@ def check_learns(
 
     The parameters that train are changed: give a model made for this check.
     """
-    optimizer = torch.optim.AdamW(parameters.values(), lr=OVERFIT_LEARNING_RATE, weight_decay=0.0)
+    weights = MasterWeights(parameters)
+    trained = list(weights.parameters.values())
+    optimizer = torch.optim.AdamW(trained, lr=OVERFIT_LEARNING_RATE, weight_decay=0.0)
     limit = value = 0.0
     for step in range(OVERFIT_STEPS):
         current = loss()
@@ -34,8 +37,9 @@ def check_learns(
         if value <= limit:
             break
         current.backward()
-        nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
+        nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
+        weights.publish()
         optimizer.zero_grad(set_to_none=True)
     on_step(OVERFIT_STEPS, OVERFIT_STEPS)
     advice = "a few rows could not be learnt by heart: raise adapter.r, or check the rows' targets"

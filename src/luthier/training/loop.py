@@ -16,6 +16,7 @@ from luthier.training.checkpoint import Checkpoint
 from luthier.training.gradients import norms_by_layer
 from luthier.training.interrupts import interrupts_held_back
 from luthier.training.l2_sp import StartPenalty
+from luthier.training.loss_scale import FIRST_SCALE, adapt_scale, unscale
 from luthier.training.master import MasterWeights
 from luthier.training.objective import E, Objective
 from luthier.training.ranks import Ranks
@@ -50,6 +51,8 @@ class Training(Generic[E]):
     """Of a forward pass, where an objective deals the examples of a step out anew; at least what the largest has."""
     penalty: StartPenalty | None = None
     """What a step away from the start costs beside the objective's loss, which the curves show alone."""
+    scales_loss: bool = False
+    """Whether the backward pass is of a multiple of the loss, as float16 needs it; the curves show the loss itself."""
 
     @property
     def parameters(self) -> Mapping[str, nn.Parameter]:
@@ -68,7 +71,7 @@ def fit(training: Training[E], checkpoint: Checkpoint, resume: bool, on_step: On
         state = checkpoint.load(training.parameters, optimizer)
         training.weights.publish()
     else:
-        state = TrainingState()
+        state = TrainingState(loss_scale=FIRST_SCALE if training.scales_loss else 1.0)
         checkpoint.save(state, training.parameters, optimizer)
         checkpoint.save_best(training.parameters)
         checkpoint.keep_good()
@@ -129,17 +132,21 @@ def _step(
     examples = [example for batch in batches for example in batch]
     total = 0.0
     for loss in training.objective.parts(examples, training.ranks.share(batches), training.most_tokens):
-        loss.backward()
+        (loss * state.loss_scale).backward()
         total += loss.item()
     total = training.ranks.sum(total)
     training.ranks.sum_gradients(training.parameters.values())
+    unscale(training.parameters.values(), state.loss_scale)
     penalty = {"l2_sp": training.penalty.add_gradients()} if training.penalty else {}
     if _ends_with_validation(state.step + 1, training):
         gradients = {name: parameter.grad for name, parameter in training.parameters.items()}
         state.gradient_curve.append({"step": state.step + 1, **norms_by_layer(gradients)})
     norm = float(nn.utils.clip_grad_norm_(list(training.parameters.values()), training.settings.max_grad_norm))
+    finite = math.isfinite(norm) and math.isfinite(total)
     with interrupts_held_back():
-        if not (math.isfinite(norm) and math.isfinite(total)):
+        if training.scales_loss:
+            adapt_scale(state, finite)
+        if not finite:
             _count_skipped(state)
         elif is_spike([point["loss"] for point in state.train_curve[-WINDOW:]], total):
             if _count_spike(state):
@@ -158,14 +165,16 @@ def _step(
 
 
 def _count_skipped(state: TrainingState) -> None:
-    """A step whose loss or gradient is not finite changes no weight; many in a row mean that training diverged."""
+    """A step whose loss or gradient is not finite changes no weight; many in a row mean that training diverged, or that
+    float16 is too narrow for the model however little the loss is multiplied by."""
     state.skipped_steps += 1
     last = state.train_curve[-1]["step"] if state.train_curve else 0
-    if state.step + 1 - last >= MOST_SKIPPED_IN_A_ROW:
+    in_a_row = int(state.step + 1 - last)
+    if in_a_row >= MOST_SKIPPED_IN_A_ROW and state.loss_scale <= 1:
         raise TrainingError(
-            f"{MOST_SKIPPED_IN_A_ROW} steps in a row had no finite loss",
+            f"{in_a_row} steps in a row had no finite loss or gradient",
             where=f"step {state.step + 1}",
-            allowed="lower training.learning_rate, or set model.dtype: float32",
+            allowed="lower training.learning_rate, or set model.dtype: bfloat16 or float32 where it is float16",
         )
 
 

@@ -12,6 +12,9 @@ class TrainingState:
     target_tokens: int = 0
     loop_seconds: float = 0.0
     """Time in steps alone: validation and saving left out."""
+    loss_scale: float = 1.0
+    """What the loss is multiplied by before the backward pass; steps since it last changed."""
+    steps_at_scale: int = 0
     skipped_steps: int = 0
     spiked_steps: int = 0
     spikes_in_a_row: int = 0

@@ -103,6 +103,7 @@ def test_kinds_of_adapters_are_trained_and_answer(prepared, adapter):
     [
         ({"method": "lora", "quantization": "int8"}, "adapter"),
         ({"method": "full"}, "model"),
+        ({"method": "full", "dtype": "float16"}, "model"),
         ({"method": "freeze", "last_layers": 1}, "model"),
         ({"method": "ia3"}, "adapter"),
         ({"bias": "lora_only"}, "adapter"),
@@ -110,7 +111,7 @@ def test_kinds_of_adapters_are_trained_and_answer(prepared, adapter):
     ids=str,
 )
 def test_every_method_is_trained_evaluated_and_answers(prepared, adapter, folder):
-    sections = {"quantization": "model"}
+    sections = {"quantization": "model", "dtype": "model"}
     overrides = [f"{sections.get(name, 'adapter')}.{name}={value}" for name, value in adapter.items()]
     overrides += ["training.num_train_epochs=1", "training.learning_rate=5e-3"]
     with luthier.open_project(prepared.workspace.root, overrides=overrides) as project:

@@ -66,7 +66,7 @@ _TASKS = {
     "simpo": "preference",
     "ipo": "preference",
 }
-_DTYPES = {"bfloat16": "bfloat16", "float32": "float32", "auto": "auto"}
+_DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
 def _task(read: ReadConfig, config: Config, _: Places) -> None:
@@ -110,7 +110,7 @@ def _epochs(read: ReadConfig, config: Config, _: Places) -> None:
 def _dtype(read: ReadConfig, config: Config, _: Places) -> None:
     name = "dtype" if "dtype" in config else "torch_dtype"
     if str(config[name]) in _DTYPES:
-        read.fields["model.dtype"] = _DTYPES[str(config[name])]
+        read.fields["model.dtype"] = str(config[name])
     else:
         read.leave_out(name, config[name], "auto takes its place")
 
