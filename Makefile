@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+# Python compiles a module when it is first imported; to compile all that comes along takes longer than to fetch it.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 
 .PHONY: setup demo test test-slow check bench constraints clean
 
@@ -10,15 +12,16 @@ setup: $(READY)
 # torch comes first and alone: its exact version has a CPU build where an open range pulls in gigabytes of CUDA.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) torch
+	$(INSTALL) --editable '.[dev]'
 	touch $(READY)
 
 demo: $(READY)
 	$(BIN)/luthier demo
 
+# A process for each core, each on one thread: the models of the tests are too small to share.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
