@@ -15,9 +15,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from luthier.core.errors import LuthierError, ModelError, RequestError
 from luthier.core.generation import GenerationEvent, GenerationRequest, TokenLogprob
+from luthier.core.recipe import Quantization
 from luthier.inference.answer import Answer
 from luthier.inference.grammar import GrammarCompiler
-from luthier.inference.runner import Row, open_runner
+from luthier.inference.runner import Row, open_runner, quantize_where_near
 from luthier.inference.sampling import Choice, Sampler
 from luthier.inference.scheduler import Scheduler, Task
 from luthier.kernels.allocator import free_memory
@@ -48,7 +49,9 @@ class Engine:
     """A `Generator` over a transformers model, which it changes for its purposes: nobody else may use the model.
 
     All requests, of any number of callers, run in one batch, in a thread that lives as long as there are any.
-    `fast_path` is "on", or "off: " and why requests are computed one by one.
+    `fast_path` is "on", or "off: " and why requests are computed one by one. `weights` names those that answer: what
+    `quantization` says, or the model's type, where others were asked for with the reason behind it. Adapters stay in
+    that type. Raises ModelError or WeightsError for a model that cannot be quantised.
     """
 
     def __init__(
@@ -58,8 +61,13 @@ class Engine:
         template: ChatTemplate,
         base_name: str,
         memory: MemoryBudget | None = None,
+        quantization: Quantization | None = None,
     ) -> None:
         self._model, self._tokenizer, self._template, self._base_name = model, tokenizer, template, base_name
+        self.weights: str = str(model.dtype).removeprefix("torch.")
+        if quantization:
+            refused = quantize_where_near(model, quantization)
+            self.weights = f"{self.weights}: {refused}" if refused else quantization
         memory = memory or MemoryBudget.of_this_machine()
         self._runner, reason = open_runner(model, memory.adapters)
         self.fast_path = f"off: {reason}" if reason else "on"

@@ -8,16 +8,20 @@ import torch
 from transformers import PreTrainedModel
 
 from luthier.core.errors import ModelError
+from luthier.core.recipe import Quantization
 from luthier.inference.key_values import Bands, KeyValueShape, PromptSegment, PromptStore, Segment
 from luthier.kernels.cached_attention import AttentionArguments, cached_attention, visible
 from luthier.kernels.stacked_lora import AdapterPlan
 from luthier.models.adapter_stack import AdapterStack
 from luthier.models.cached_path import join_projections, separate_projections, use_cached_attention
 from luthier.models.loading import plain_attention
+from luthier.models.quantized import is_quantized, quantize_for_inference
 
 PROBE_PROMPTS = (5, 17, 24)
 PROBE_CHUNK = 9
 PROBE_NEW_TOKENS = 4
+MOST_CHANGED = 0.3
+"""How far quantised weights may move the logits of a probe, relatively; sound models move by a tenth of it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -219,6 +223,23 @@ def flat_logits(
 
 
 @torch.inference_mode()
+def quantize_where_near(model: PreTrainedModel, quantization: Quantization) -> str | None:
+    """Quantise a model's weights for inference; or leave them, and say why, where that would change what it computes.
+
+    Raises ModelError or WeightsError for a model that cannot be quantised.
+    """
+    prompts = _probe_rows(model)
+    model.set_attn_implementation(plain_attention(model))
+    expected = torch.cat([_own_logits(model, ids) for ids in prompts])
+    restore = quantize_for_inference(model, quantization)
+    error = _relative_error(expected, torch.cat([_own_logits(model, ids) for ids in prompts]))
+    if error <= MOST_CHANGED:
+        return None
+    restore()
+    return f"{quantization} weights would change its logits by {error:.0%}"
+
+
+@torch.inference_mode()
 def open_runner(model: PreTrainedModel, adapter_bytes: int) -> tuple[Runner, str | None]:
     """The fastest runner whose logits equal the model's own, and why it is the plain one, if it is."""
     plan = AdapterPlan()
@@ -232,11 +253,12 @@ def open_runner(model: PreTrainedModel, adapter_bytes: int) -> tuple[Runner, str
             if not linears:
                 separate_projections(model)
             runner = FlatRunner(model, shape, AdapterStack(model, linears, plan, adapter_bytes))
-            reason = _difference(expected, _runner_logits(runner, prompts))
-            if not reason:
+            error = _relative_error(expected, _runner_logits(runner, prompts))
+            if error <= _rounding(model):
                 return runner, None
-    except Exception as error:  # whatever an unknown architecture raises, the plain path is there
-        reason = f"{type(error).__name__}: {error}"
+            reason = f"its logits differ from the model's own by {error:.1e}"
+    except Exception as fault:  # whatever an unknown architecture raises, the plain path is there
+        reason = f"{type(fault).__name__}: {fault}"
     separate_projections(model)
     model.set_attn_implementation(plain_attention(model))
     return PlainRunner(model, AdapterStack(model, [], plan, adapter_bytes)), reason
@@ -308,8 +330,12 @@ def _runner_logits(runner: Runner, probes: Sequence[list[int]]) -> torch.Tensor:
     return torch.stack([logits for row in rows for logits in found[id(row)]])
 
 
-def _difference(expected: torch.Tensor, found: torch.Tensor) -> str | None:
-    """Why the two are not equal to rounding, or None."""
-    error = float((found - expected).float().norm() / expected.float().norm())
-    limit = {torch.bfloat16: 5e-2, torch.float16: 1e-2}.get(expected.dtype, 1e-4)
-    return None if error <= limit else f"its logits differ from the model's own by {error:.1e}"
+def _relative_error(expected: torch.Tensor, found: torch.Tensor) -> float:
+    return float((found - expected).float().norm() / expected.float().norm())
+
+
+def _rounding(model: PreTrainedModel) -> float:
+    """How far logits may lie apart, relatively, that are equal to rounding; quantised activations round at other
+    places when what they are made of differs in its last digit."""
+    exact = 1e-2 if is_quantized(model) else 1e-4
+    return {torch.bfloat16: 5e-2, torch.float16: 1e-2}.get(model.dtype, exact)

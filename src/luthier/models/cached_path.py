@@ -5,7 +5,7 @@ whoever runs the batch. Layers of Llama's shape get a shorter `forward` with joi
 the model's own forward pass before they are used.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -15,7 +15,9 @@ from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from luthier.kernels.cached_attention import AttentionArguments
+from luthier.kernels.int8 import Int8Weight
 from luthier.kernels.stacked_lora import AdapterPlan, StackedLinear
+from luthier.models.quantized import QuantizedLinear
 
 CACHED_ATTENTION = "luthier_cached"
 JOINT_WEIGHT = "joint_weight"
@@ -23,6 +25,7 @@ PARTS_OF_A_LAYER = {"self_attn", "mlp", "input_layernorm", "post_attention_layer
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj")
 MLP_PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 OTHER_PARTS = {"q_norm", "k_norm", "rotary_emb", "act_fn"}
+Product = Callable[[torch.Tensor], torch.Tensor]
 
 
 class AttentionStep(Protocol):
@@ -96,7 +99,9 @@ def separate_projections(model: PreTrainedModel) -> None:
 
 
 def weight_of(module: Any) -> torch.Tensor:
-    """The weight of a linear layer, also where it has gone into a joint projection."""
+    """The weight of a linear layer, also where it has gone into a joint projection or lies in few bits."""
+    if isinstance(module, QuantizedLinear):
+        return module.quantized.dense()
     if JOINT_WEIGHT not in module.__dict__:
         weight: torch.Tensor = module.weight
         return weight
@@ -116,7 +121,9 @@ def _layers_like_llamas(model: PreTrainedModel) -> Iterator[Any]:
 
 def _consists_of(module: nn.Module, linears: tuple[str, ...]) -> bool:
     children = dict(module.named_children())
-    return children.keys() - OTHER_PARTS == set(linears) and all(type(children[name]) is nn.Linear for name in linears)
+    return children.keys() - OTHER_PARTS == set(linears) and all(
+        type(children[name]) in (nn.Linear, QuantizedLinear) for name in linears
+    )
 
 
 class _JointLayer:
@@ -171,31 +178,42 @@ class _JointLayer:
 
 
 def _joint_linear(modules: list[Any], names: Mapping[int, str], plan: AdapterPlan) -> StackedLinear:
-    """One product for several linear layers over the same input.
-
-    Their weights become views of the joint one. In bfloat16 it is kept in the order that oneDNN multiplies fastest;
-    the layers' own weights are then empty, see `weight_of`.
-    """
-    weight = torch.cat([module.weight for module in modules])
+    """One product for several linear layers over the same input; their weights become parts of the joint one."""
+    parts, start = {}, 0
+    for module in modules:
+        parts[names[id(module)]] = slice(start, start + module.out_features)
+        start += module.out_features
+    dtype = modules[0].weight.dtype
     bias = None
     if any(module.bias is not None for module in modules):
-        biases = [weight.new_zeros(len(m.weight)) if m.bias is None else m.bias for m in modules]
-        bias = torch.cat(biases)
+        zeros = [torch.zeros(module.out_features, dtype=dtype) for module in modules]
+        bias = torch.cat([zero if m.bias is None else m.bias for m, zero in zip(modules, zeros, strict=True)])
+    join = _join_quantized if isinstance(modules[0], QuantizedLinear) else _join_plain
+    return StackedLinear(join(modules, list(parts.values()), bias), modules[0].in_features, parts, plan, dtype)
+
+
+def _join_quantized(modules: list[Any], columns: list[slice], bias: torch.Tensor | None) -> Product:
+    """The modules are left with views of the joint weight."""
+    weight = Int8Weight.join([module.quantized for module in modules])
+    for module, outputs in zip(modules, columns, strict=True):
+        module.quantized = weight.part(outputs)
+    return partial(weight.product, bias=bias)
+
+
+def _join_plain(modules: list[Any], columns: list[slice], bias: torch.Tensor | None) -> Product:
+    """The modules are left with views of the joint weight. In bfloat16 it is kept in the order that oneDNN multiplies
+    fastest; the modules' own weights are then empty, see `weight_of`."""
+    weight = torch.cat([module.weight for module in modules])
     packed = None
     if weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)
-    parts, start = {}, 0
-    for module in modules:
-        columns = slice(start, start + len(module.weight))
-        parts[names[id(module)]] = columns
-        start = columns.stop
+    for module, outputs in zip(modules, columns, strict=True):
         if packed is None:
-            module.weight.data = weight[columns]
+            module.weight.data = weight[outputs]
         else:
             module.weight.data = weight.new_empty(0)
-            setattr(module, JOINT_WEIGHT, (packed, columns))
-    product = partial(F.linear, weight=weight, bias=bias) if packed is None else partial(_packed, packed, bias)
-    return StackedLinear(product, weight.shape[1], parts, plan, weight.dtype)
+            setattr(module, JOINT_WEIGHT, (packed, outputs))
+    return partial(F.linear, weight=weight, bias=bias) if packed is None else partial(_packed, packed, bias)
 
 
 def _packed(weight: torch.Tensor, bias: torch.Tensor | None, x: torch.Tensor) -> torch.Tensor:

@@ -1,13 +1,19 @@
-"""A frozen base model in a fraction of its memory, to train an adapter on."""
+"""A frozen base model with weights in few bits: to train an adapter on, and to answer faster."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
-from luthier.core.errors import ModelError
-from luthier.kernels.int8 import int8_linear, quantize
+from luthier.core.errors import ModelError, WeightsError
+from luthier.core.recipe import Quantization
+from luthier.kernels.int8 import Int8Weight, int8_linear, quantize
+
+WEIGHTS: Mapping[Quantization, Callable[[torch.Tensor], Int8Weight]] = {"int8": Int8Weight.of}
+"""How weights [out, in] are quantised for inference, by what the recipe calls it."""
 
 
 class Int8Linear(nn.Linear):
@@ -42,3 +48,77 @@ def quantize_linears(model: PreTrainedModel, keep: Collection[str] = ()) -> int:
         parent, _, own = name.rpartition(".")
         setattr(model.get_submodule(parent), own, Int8Linear(module))
     return len(linears)
+
+
+class QuantizedLinear(nn.Linear):
+    """A linear layer for inference, in place of one of the common kind or of GPT-2's.
+
+    `quantized` is its weight; `weight` has the shape and type that it stands for, and no numbers.
+    """
+
+    def __init__(self, quantized: Int8Weight, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
+        outputs, size = quantized.numbers.shape
+        super().__init__(size, outputs, bias=False, device="meta", dtype=dtype)
+        self.requires_grad_(False)
+        self.quantized = quantized
+        self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach(), requires_grad=False))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        product = self.quantized.product(x.reshape(-1, self.in_features), self.bias)
+        return product.view(*x.shape[:-1], self.out_features)
+
+
+def quantize_for_inference(model: PreTrainedModel, quantization: Quantization) -> Callable[[], None]:
+    """Give every linear layer of a model, the head's too, weights in few bits; returns what puts its own ones back.
+
+    Embeddings stay, also where the head shares their weights. Raises ModelError for a model without such layers,
+    WeightsError for weights that are not finite.
+    """
+    quantized = {
+        name: QuantizedLinear(_quantized(name, layer, quantization), layer.bias, layer.weight.dtype)
+        for name, layer in _linears(model)
+    }
+    own = {name: model.get_submodule(name) for name in quantized}
+    _put(model, quantized)
+    return lambda: _put(model, own)
+
+
+def is_quantized(model: nn.Module) -> bool:
+    """Whether `quantize_for_inference` has been here."""
+    return any(isinstance(module, QuantizedLinear) for module in model.modules())
+
+
+def weight_bytes(model: nn.Module) -> int:
+    """What a step reads of a model's linear layers, as they are when it is loaded or has just been quantised."""
+    linears = [module for module in model.modules() if isinstance(module, nn.Linear | Conv1D)]
+    return sum(one.quantized.nbytes if isinstance(one, QuantizedLinear) else one.weight.nbytes for one in linears)
+
+
+def round_weights(model: PreTrainedModel, quantization: Quantization) -> PreTrainedModel:
+    """Give every linear layer, in its own type, the weights that `quantize_for_inference` would keep: to measure what
+    that does by any other path. Raises as that does. Returns the model."""
+    for name, layer in list(_linears(model)):
+        rounded = _quantized(name, layer, quantization).dense().to(layer.weight.dtype)
+        rounded = rounded.t().contiguous() if isinstance(layer, Conv1D) else rounded
+        layer.weight = nn.Parameter(rounded, requires_grad=False)
+    return model
+
+
+def _linears(model: PreTrainedModel) -> Iterator[tuple[str, Any]]:
+    found = [(name, module) for name, module in model.named_modules() if type(module) in (nn.Linear, Conv1D)]
+    if not found:
+        raise ModelError("the model has no linear layers of the common kind", where="serving.quantization")
+    return iter(found)
+
+
+def _quantized(name: str, layer: Any, quantization: Quantization) -> Int8Weight:
+    weight = layer.weight.t() if isinstance(layer, Conv1D) else layer.weight
+    if not bool(torch.isfinite(weight).all()):
+        raise WeightsError(f"the weights of {name} hold infinite or undefined values", where="serving.quantization")
+    return WEIGHTS[quantization](weight)
+
+
+def _put(model: PreTrainedModel, layers: Mapping[str, nn.Module]) -> None:
+    for name, layer in layers.items():
+        parent, _, own = name.rpartition(".")
+        setattr(model.get_submodule(parent), own, layer)

@@ -57,7 +57,11 @@ class RunsGenerator:
         return self._own[model]
 
     def _engine(self, model: Any, name: str) -> Engine:
-        engine = Engine(without_adapter(model), self._base.tokenizer, self._template, name)
+        quantization = self._project.recipe.serving.quantization
+        causal = without_adapter(model)
+        engine = Engine(causal, self._base.tokenizer, self._template, name, quantization=quantization)
+        if quantization:
+            self._project.reporter.say(f"{name} answers with weights in {engine.weights}")
         if engine.fast_path != "on":
             self._project.reporter.say(f"{name} answers one request at a time; the fast path is {engine.fast_path}")
         return engine

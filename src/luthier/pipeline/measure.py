@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from luthier.core.generation import (
     Completion,
@@ -15,6 +15,7 @@ from luthier.core.generation import (
     complete,
     events_of,
 )
+from luthier.core.recipe import Dtype
 from luthier.core.rows import Message, Origin, Row, RowLoss, TokenRow
 from luthier.data import find_leaks, guess_language, spoken
 from luthier.evaluation import (
@@ -39,8 +40,11 @@ from luthier.evaluation import (
     score_variants,
     skill_tasks,
 )
+from luthier.models.loading import load_model
 from luthier.models.losses import RowsLoss
 from luthier.models.methods import load_trained
+from luthier.models.quantized import round_weights
+from luthier.models.sources import BaseFiles
 from luthier.pipeline.base import Base
 from luthier.pipeline.engine import RunsGenerator, conversation, run_folder
 from luthier.pipeline.preferences import answer_pairs
@@ -231,11 +235,20 @@ class _Examiner:
         """The losses of each split's rows."""
         self.project.reporter.say(f"measuring the loss of {model}")
         if model == self.base.artefact.id:
-            loaded = self.base.load()
+            loaded = self._as_answering(self.base.load())
         else:
-            loaded = load_trained(run_folder(self.project, model), self.base.load, self.base.dtype)
+            folder, base = run_folder(self.project, model), self.base
+            loaded = load_trained(folder, lambda: self._as_answering(base.load()), base.dtype, self._load_whole)
         loss = RowsLoss(loaded)
         return [loss.row_losses(rows) for rows in splits]
+
+    def _load_whole(self, files: BaseFiles, dtype: Dtype) -> Any:
+        return self._as_answering(load_model(files, dtype))
+
+    def _as_answering(self, model: Any) -> Any:
+        """With the weights that the model answers with: the gates judge what is served."""
+        quantization = self.project.recipe.serving.quantization
+        return round_weights(model, quantization) if quantization else model
 
     def _ask(
         self, model: str, prompts: Sequence[Request], most: int, temperature: float = 0.0, what: str = "asking"

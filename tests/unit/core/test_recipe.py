@@ -53,7 +53,10 @@ def test_recipe_cannot_be_changed() -> None:
         ("trainng.seed=1", "unknown field trainng, did you mean training?"),
         ("data.clean.redact.regoin=GB", "unknown field data.clean.redact.regoin, did you mean region?"),
         ("data.sources=[{path: a, colums: {}}]", "unknown field data.sources.0.colums, did you mean columns?"),
-        ("serving.zzz=1", "unknown field serving.zzz, allowed: host, max_new_tokens, max_seconds, port, queue"),
+        (
+            "serving.zzz=1",
+            "unknown field serving.zzz, allowed: host, max_new_tokens, max_seconds, port, quant",
+        ),
         ("data.sources=[{format: text}]", "data.sources.0: exactly one of path, query and hub must be given"),
         (
             "data.sources=[{path: a, thread_by: id, format: text}]",

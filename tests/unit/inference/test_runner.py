@@ -9,8 +9,9 @@ from transformers.pytorch_utils import Conv1D
 from luthier.core.generation import GenerationRequest, complete
 from luthier.inference import Engine
 from luthier.inference.key_values import PromptSegment
-from luthier.inference.runner import FlatRunner, PlainRunner, Row, open_runner
+from luthier.inference.runner import FlatRunner, PlainRunner, Row, open_runner, quantize_where_near
 from luthier.models.adapter_stack import AdapterFiles
+from luthier.models.quantized import round_weights
 
 QUESTIONS = ("refund?", "How long does the refund take? " * 9, "order", "Is the shop free?")
 FLAT = ("Llama", "Qwen2", "Qwen3", "Gemma", "Gemma2", "Gemma3Text", "Mistral", "Phi", "Phi3", "GPT2", "OPT")
@@ -22,6 +23,7 @@ KINDS = {
     "dora": {"r": 4, "use_dora": True},
 }
 IA3_TARGETS = {"GPT2": (["c_attn", "mlp.c_proj"], ["mlp.c_proj"]), "Phi3": (["qkv_proj", "down_proj"], ["down_proj"])}
+QUANTIZATIONS = ("int8",)
 LLAMA_IA3 = (["k_proj", "v_proj", "down_proj"], ["down_proj"])
 
 
@@ -53,6 +55,16 @@ def _greedy(model, prompt, new_tokens, end):
         pad_token_id=0,
     )
     return found[0, len(prompt) :].tolist()
+
+
+def _likeliest(engine, requests):
+    """The greatest log-probability for the first token of each answer."""
+    found = {}
+    for event in engine.stream(requests):
+        assert event.error is None
+        for one in event.logprobs:
+            found.setdefault(event.index, one.top[0][1])
+    return [found[index] for index in range(len(requests))]
 
 
 def _text(tokenizer, tokens):
@@ -92,9 +104,61 @@ def test_greedy_answers_equal_transformers_for_every_kind_of_adapter(
     assert len(texts) > len(QUESTIONS)
 
 
+@pytest.mark.parametrize("quantization", QUANTIZATIONS)
+@pytest.mark.parametrize("architecture", ["Llama", "Qwen3", "Gemma2", "GPT2", "Bloom"])
+def test_quantised_answers_equal_those_of_the_rounded_weights_with_and_without_adapters(
+    architecture, quantization, make_model, tiny_tokenizer, tiny_template, tmp_path
+):
+    old = any(isinstance(module, Conv1D) for module in make_model(architecture).modules())
+    engine = Engine(make_model(architecture), tiny_tokenizer, tiny_template, "base", quantization=quantization)
+    assert engine.weights == quantization
+    assert engine.fast_path.startswith("off" if architecture in PLAIN else "on")
+    references = {"base": round_weights(make_model(architecture), quantization)}
+    for seed, (name, settings) in enumerate(KINDS.items()):
+        config = LoraConfig(target_modules="all-linear", fan_in_fan_out=old, **settings)
+        references[name] = _adapted(round_weights(make_model(architecture), quantization), config, seed)
+        references[name].save_pretrained(tmp_path / name)
+        engine.add_adapter(name, tmp_path / name)
+    never_ending = dict.fromkeys(engine._end_ids, -100.0)
+    requests = [
+        GenerationRequest(
+            model, ({"role": "user", "content": question},), max_new_tokens=3, logprobs=1, logit_bias=never_ending
+        )
+        for question in QUESTIONS
+        for model in references
+    ]
+    for request, found in zip(requests, _likeliest(engine, requests), strict=True):
+        prompt = torch.tensor([tiny_template.prompt_ids(request.messages)])
+        with torch.no_grad():
+            expected = references[request.model](input_ids=prompt).logits[0, -1].log_softmax(-1)
+        # Activations are rounded to a 16,382nd of their row's greatest.
+        assert found == pytest.approx(float(expected.max()), abs=5e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.inference_mode()
+def test_weights_that_lose_too_much_are_left_as_they_are(dtype, make_model, monkeypatch):
+    model = make_model("Llama").to(dtype)
+    expected = model(input_ids=torch.arange(9)[None]).logits
+    monkeypatch.setattr("luthier.inference.runner.MOST_CHANGED", 1e-4)
+    assert quantize_where_near(model, "int8").startswith("int8 weights would change its logits by ")
+    assert torch.equal(model(input_ids=torch.arange(9)[None]).logits, expected)
+
+
+def test_an_engine_that_keeps_its_weights_says_so(make_model, tiny_tokenizer, tiny_template, monkeypatch):
+    monkeypatch.setattr("luthier.inference.runner.MOST_CHANGED", 1e-4)
+    engine = Engine(make_model("Llama"), tiny_tokenizer, tiny_template, "base", quantization="int8")
+    assert engine.weights.startswith("float32: int8 weights would change its logits by ")
+    assert engine.fast_path == "on"
+
+
+@pytest.mark.parametrize("quantization", [None, *QUANTIZATIONS])
 @pytest.mark.parametrize("architecture", FLAT)
-def test_the_flat_path_is_taken_in_bfloat16_too(architecture, make_model):
-    runner, reason = open_runner(make_model(architecture).bfloat16(), 1 << 20)
+def test_the_flat_path_is_taken_in_bfloat16_too(architecture, quantization, make_model):
+    model = make_model(architecture).bfloat16()
+    if quantization:
+        assert quantize_where_near(model, quantization) is None
+    runner, reason = open_runner(model, 1 << 20)
     assert isinstance(runner, FlatRunner), reason
     assert bool(runner.adapters._linears) == (architecture in JOINT)
 

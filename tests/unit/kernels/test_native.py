@@ -39,11 +39,11 @@ def test_what_cannot_be_compiled_is_done_by_torch(fault: str, tmp_path: Path, mo
     elif fault == "an error":
         source = tmp_path / "broken.cpp"
         source.write_text("this is not C++")
-        monkeypatch.setattr(native, "SOURCE", source)
+        monkeypatch.setattr(native, "SOURCES", (source,))
     elif fault == "no OpenMP":
         source = tmp_path / "missing.cpp"
         source.write_text('extern "C" void GOMP_nowhere(); extern "C" void call() { GOMP_nowhere(); }')
-        monkeypatch.setattr(native, "SOURCE", source)
+        monkeypatch.setattr(native, "SOURCES", (source,))
     else:
         (tmp_path / "kernels").write_text("a file in the way")
     reason = native.library()

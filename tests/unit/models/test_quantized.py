@@ -6,14 +6,21 @@ from typing import Any
 import pytest
 import torch
 
-from luthier.core.errors import ModelError
+from luthier.core.errors import ModelError, WeightsError
 from luthier.core.recipe import AdapterSection
 from luthier.core.rows import TokenRow
 from luthier.models.adapter import trainable
 from luthier.models.batch import FlatBatch
 from luthier.models.losses import RowsLoss
 from luthier.models.methods import prepare, refuse_lossy, save_trained
-from luthier.models.quantized import Int8Linear, quantize_linears
+from luthier.models.quantized import (
+    Int8Linear,
+    QuantizedLinear,
+    quantize_for_inference,
+    quantize_linears,
+    round_weights,
+    weight_bytes,
+)
 
 MakeModel = Callable[[str], Any]
 
@@ -76,3 +83,43 @@ def test_modules_can_be_kept(make_model: MakeModel) -> None:
 def test_a_model_with_other_layers_is_refused(make_model: MakeModel) -> None:
     with pytest.raises(ModelError, match=r"^model\.quantization: the model has no linear layers of the common kind"):
         quantize_linears(make_model("GPT2"))
+
+
+@pytest.mark.parametrize("architecture", ["Llama", "Qwen2", "Gemma", "Phi", "GPT2", "OPT"])
+def test_a_model_quantised_for_inference_computes_with_the_rounded_weights(
+    architecture: str, make_model: MakeModel
+) -> None:
+    model, rounded = make_model(architecture), round_weights(make_model(architecture), "int8")
+    own, full = logits(model), weight_bytes(model)
+
+    restore = quantize_for_inference(model, "int8")
+
+    assert isinstance(model.get_output_embeddings(), QuantizedLinear)
+    assert sum(isinstance(module, QuantizedLinear) for module in model.modules()) > 8
+    assert full / 4 < weight_bytes(model) < full / 3
+    found = logits(model)
+    # Activations are rounded to a 16,382nd of their row's greatest, and rounding adds up over two layers.
+    assert (found - logits(rounded)).norm() < 1e-3 * own.norm()
+    assert 1e-3 * own.norm() < (found - own).norm() < 0.02 * own.norm()
+    restore()
+    assert torch.equal(logits(model), own)
+
+
+def test_embeddings_that_share_the_heads_weights_stay(make_model: MakeModel) -> None:
+    for change in (lambda model: quantize_for_inference(model, "int8"), lambda model: round_weights(model, "int8")):
+        model = make_model("Gemma")
+        embeddings = model.get_input_embeddings().weight
+        assert embeddings is model.get_output_embeddings().weight
+        before = embeddings.clone()
+        change(model)
+        assert torch.equal(model.get_input_embeddings().weight, before)
+
+
+def test_weights_that_are_not_finite_are_not_quantised(make_model: MakeModel) -> None:
+    model = make_model("Llama")
+    model.model.layers[1].mlp.up_proj.weight.data[3, 4] = float("nan")
+
+    with pytest.raises(WeightsError, match=r"model\.layers\.1\.mlp\.up_proj hold infinite or undefined values"):
+        quantize_for_inference(model, "int8")
+
+    assert type(model.model.layers[0].mlp.up_proj) is torch.nn.Linear

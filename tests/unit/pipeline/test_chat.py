@@ -59,9 +59,17 @@ def test_a_model_that_answers_one_request_at_a_time_says_why(evaluated, reporter
     class Slow:
         fast_path = "off: it has no attention"
 
-        def __init__(self, *_):
-            pass
+        def __init__(self, *_, quantization):
+            assert quantization is None
 
     monkeypatch.setattr("luthier.pipeline.engine.Engine", Slow)
     luthier.open_chat(evaluated)
     assert any("one request at a time; the fast path is off: it has no attention" in line for line in reporter.said)
+
+
+def test_a_quantised_model_says_so_and_runs_answer_on_it(evaluated_shop, reporter):
+    with luthier.open_project(evaluated_shop, overrides=["serving.quantization=int8"], reporter=reporter) as project:
+        base, run = project.registry.latest("base").id, project.registry.latest("run").id
+        answers = {name: "".join(luthier.open_chat(project, name).ask("How long?")) for name in (base, run)}
+    assert answers[base] != answers[run]
+    assert f"{base} answers with weights in int8" in reporter.said

@@ -1,5 +1,8 @@
 from dataclasses import replace
 
+import pytest
+
+import luthier
 from luthier.core.rows import Origin, Row
 from luthier.evaluation import GoldenQuestion
 from luthier.pipeline.base import open_base
@@ -75,6 +78,21 @@ def test_a_question_that_is_timed_is_computed_again(evaluated, monkeypatch):
     [timed] = [request for request in asked if request.cache_salt]
     assert len(measured.seconds) == 1
     assert timed.messages in [request.messages for request in asked if request is not timed]
+
+
+def test_losses_are_those_of_the_weights_that_answer(evaluated_shop):
+    losses = {}
+    for quantization in ("null", "int8"):
+        with luthier.open_project(evaluated_shop, overrides=[f"serving.quantization={quantization}"]) as project:
+            base = open_base(project)
+            models = [base.artefact.id, project.registry.latest("run").id]
+            exam = set_exam(base, [], [], [row(1, "Is it there?", "Yes, it is.")], [], longest=200)
+            exam = replace(exam, general=(), skills=(), replies=(), prompts=())
+            measured = measure_models(project, base, exam, models, closely=None)
+            losses[quantization] = [measured[model].test[0].loss_sum for model in models]
+    for own, rounded in zip(*losses.values(), strict=True):
+        assert rounded != own
+        assert rounded == pytest.approx(own, rel=1e-2)
 
 
 def test_leaks_are_named():

@@ -12,7 +12,7 @@ from luthier.core.recipe.model import Dtype, Initialisation, ModelSection
 from luthier.core.recipe.planning import AssumeSection, PlanningSection
 from luthier.core.recipe.reading import SECRET, parse_recipe, recipe_schema
 from luthier.core.recipe.section import Positive, Section, Share
-from luthier.core.recipe.serving import ServingSection
+from luthier.core.recipe.serving import Quantization, ServingSection
 from luthier.core.recipe.sources import RowFormat, SourceSection
 from luthier.core.recipe.training import PreferenceLoss, ReplaySection, Tracker, TrainingSection
 from luthier.core.recipe.whole import Recipe, Task
@@ -36,6 +36,7 @@ __all__ = [
     "PlanningSection",
     "Positive",
     "PreferenceLoss",
+    "Quantization",
     "Recipe",
     "RedactSection",
     "ReplaySection",

@@ -1,10 +1,12 @@
-"""`serving`: where the API listens, and its limits."""
+"""`serving`: where the API listens, its limits, and the weights that answer."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from luthier.core.recipe.section import Positive, Section
+
+Quantization = Literal["int8"]
 
 
 class ServingSection(Section):
@@ -16,4 +18,9 @@ class ServingSection(Section):
     queue: Positive = Field(32, description="requests that may wait; more are answered 429")
     max_seconds: Annotated[float, Field(gt=0)] = Field(
         300.0, description="for one answer, from when it is begun; longer ones fail with 504"
+    )
+    quantization: Quantization | None = Field(
+        None,
+        description="weights that answer, in chat, serve and evaluate: int8 reads a byte for each and is up to four "
+        "times as fast as float32; null answers with those of model.dtype",
     )

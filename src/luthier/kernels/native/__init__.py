@@ -15,7 +15,7 @@ import torch
 
 from luthier.core.files import default_cache_root
 
-SOURCE = Path(__file__).with_name("kernels.cpp")
+SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cpp")))
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-fPIC", "-std=c++17")
 SUFFIXES = {torch.bfloat16: "bf16", torch.float32: "f32", torch.float64: "f64"}
@@ -66,7 +66,7 @@ def _argument(value: torch.Tensor | int | float | None) -> ctypes.c_void_p | cty
 
 
 def _compiled() -> Path:
-    """The library for this source, compiler and processor; compiled once and kept in the user's cache folder."""
+    """The library for these sources, compiler and processor; compiled once and kept in the user's cache folder."""
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise NativeError(f"no C++ compiler: {', '.join(COMPILERS)}")
@@ -75,10 +75,11 @@ def _compiled() -> Path:
     if not target.is_file():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made, linked = Path(scratch) / "kernels.o", Path(scratch) / "kernels.so"
-            _call(compiler, *FLAGS, "-c", str(SOURCE), "-o", str(made))
+            made, linked = [Path(scratch) / f"{source.stem}.o" for source in SOURCES], Path(scratch) / "kernels.so"
+            for source, compiled in zip(SOURCES, made, strict=True):
+                _call(compiler, *FLAGS, "-c", str(source), "-o", str(compiled))
             # Without -fopenmp: a second runtime beside torch's would bring threads of its own.
-            _call(compiler, "-shared", str(made), "-o", str(linked))
+            _call(compiler, "-shared", *map(str, made), "-o", str(linked))
             _load(linked)
             linked.replace(target)
     return target
@@ -86,7 +87,8 @@ def _compiled() -> Path:
 
 def _key(compiler: str) -> str:
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False).stdout
-    described = "\n".join([SOURCE.read_text(encoding="utf-8"), *FLAGS, version, torch.__version__, _processor()])
+    sources = [path.read_text(encoding="utf-8") for path in (*SOURCES, *sorted(Path(__file__).parent.glob("*.h")))]
+    described = "\n".join([*sources, *FLAGS, version, torch.__version__, _processor()])
     return hashlib.sha256(described.encode()).hexdigest()[:16]
 
 
