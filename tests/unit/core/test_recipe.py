@@ -77,7 +77,7 @@ def test_recipe_cannot_be_changed() -> None:
         ("data.split.validation=0.9", "data.split: validation and test together must stay below 0.9"),
         ("data.clean.max_words=3", "data.clean: max_words must not be below min_words"),
         ("evaluation.gates.facts=0.6", "evaluation: gates.facts needs evaluation.questions"),
-        ("model.dtype=float16", "model.dtype: input should be 'auto', 'bfloat16' or 'float32'"),
+        ("model.dtype=float64", "model.dtype: input should be 'auto', 'bfloat16'"),
         ("serving.port=70000", "serving.port: input should be less than or equal to 65535"),
     ],
 )
