@@ -30,7 +30,7 @@ def test_points_of_a_law_are_carried_on_along_it():
 def test_laws_of_many_kinds_with_noise_are_forecast_and_the_range_holds_what_it_says(parts, error):
     source = np.random.default_rng(1)
     off, inside = [], 0
-    for seed in range(100):
+    for seed in range(40):
         numbers = {"floor": source.uniform(0, 2), "scale": source.uniform(0.5, 8), "power": source.uniform(0.1, 0.7)}
         found = CurveForecast.of(points(parts, noise=0.01, seed=seed, **numbers), 1000)
         truth = law(1000, **numbers)
@@ -38,7 +38,7 @@ def test_laws_of_many_kinds_with_noise_are_forecast_and_the_range_holds_what_it_
         inside += found.at_all.low <= truth <= found.at_all.high
     assert np.mean(off) < error
     assert np.quantile(off, 0.9) < 2 * error
-    assert inside > 80
+    assert inside > 32
 
 
 def test_more_points_make_it_surer():
