@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from luthier.kernels.cached_attention import AttentionArguments, cached_attention, visible
+from luthier.kernels.cached_attention import AttentionArguments, cached_attention, decode_attention, visible
 from luthier.models.cached_path import AttentionStep
 
 BLOCK = 32
@@ -186,6 +186,13 @@ class BandSegment:
             arguments.softcap,
         )
         return attended[:, :, 0]
+
+    def attend_turning(
+        self, layer: int, states: torch.Tensor, turns: tuple[torch.Tensor, torch.Tensor], arguments: AttentionArguments
+    ) -> torch.Tensor | None:
+        """See `TurningStep.attend_turning`."""
+        kept = self._layers[layer]
+        return decode_attention(states, *turns, kept.keys, kept.values, self._positions, arguments)
 
 
 class Bands:

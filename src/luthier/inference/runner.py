@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from luthier.core.errors import ModelError
 from luthier.core.recipe import Quantization
-from luthier.inference.key_values import Bands, KeyValueShape, PromptSegment, PromptStore, Segment
+from luthier.inference.key_values import Bands, BandSegment, KeyValueShape, PromptSegment, PromptStore, Segment
 from luthier.kernels.cached_attention import AttentionArguments, cached_attention, visible
 from luthier.kernels.stacked_lora import AdapterPlan
 from luthier.models.adapter_stack import AdapterStack
@@ -166,6 +166,15 @@ class FlatStep:
             start = span.stop
             pieces.append(segment.attend(layer, query[span], key[span], value[span], arguments))
         return torch.cat(pieces)
+
+    def attend_turning(
+        self, layer: int, states: torch.Tensor, turns: tuple[torch.Tensor, torch.Tensor], arguments: AttentionArguments
+    ) -> torch.Tensor | None:
+        """See `TurningStep.attend_turning`: for rows that decode in one band."""
+        [*others, segment] = self.segments
+        if others or not isinstance(segment, BandSegment):
+            return None
+        return segment.attend_turning(layer, states, turns, arguments)
 
 
 class PlainRunner:

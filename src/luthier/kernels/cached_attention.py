@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from luthier.kernels import native
+
 LONGEST_PLAIN_PROMPT = 512
 
 
@@ -37,6 +39,39 @@ def cached_attention(
     if softcap is None and (new == 1 or length > LONGEST_PLAIN_PROMPT):
         return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=scaling, enable_gqa=True)
     return _by_products(query, keys, values, mask, scaling, softcap)
+
+
+def decode_attention(
+    states: torch.Tensor,
+    cosine: torch.Tensor,
+    sine: torch.Tensor,
+    keys: torch.Tensor,
+    values: torch.Tensor,
+    places: torch.Tensor,
+    arguments: AttentionArguments,
+) -> torch.Tensor | None:
+    """Turn queries and keys of one new token a row by its position, keep keys and values, and attend; None where there
+    is no native kernel for that.
+
+    states: [rows, heads + 2 * key_value_heads, head_dim], queries, keys and values; cosine, sine: [rows, head_dim], as
+    Llama turns its heads; keys, values: [rows, key_value_heads, length, head_dim], in which those of the new tokens
+    are stored at `places` [rows]. Returns [rows, heads, head_dim].
+    """
+    rows, key_heads, length, size = keys.shape
+    heads = states.shape[1] - 2 * key_heads
+    turned = (states, cosine, sine)
+    if (
+        arguments.softcap is not None
+        or cosine.shape != (rows, size)
+        or not all(tensor.is_contiguous() for tensor in turned)
+        or not native.serves(*turned, keys)
+    ):
+        return None
+    out = states.new_empty(rows, heads, size)
+    window = arguments.sliding_window or length
+    sizes = (rows, heads, key_heads, length, size, window)
+    native.run("decode_attention", states.dtype, *turned, keys, values, places, *sizes, arguments.scaling, out)
+    return out
 
 
 def _by_products(

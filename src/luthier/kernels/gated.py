@@ -1,5 +1,6 @@
 """The gated activation of most decoders as one autograd function: silu(gate) * up (Shazeer 2020, SwiGLU)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +13,12 @@ def silu_gated(gate: torch.Tensor, up: torch.Tensor) -> torch.Tensor:
     """silu(gate) * up, of two tensors of one shape."""
     output: torch.Tensor = _SiluGated.apply(gate.contiguous(), up.contiguous())  # type: ignore[no-untyped-call]
     return output
+
+
+def is_silu(activation: Callable[[torch.Tensor], torch.Tensor]) -> bool:
+    """Whether this function is the one that `silu_gated` has in it."""
+    x = torch.linspace(-4, 4, 9)
+    return torch.equal(activation(x), F.silu(x))
 
 
 class _SiluGated(torch.autograd.Function):

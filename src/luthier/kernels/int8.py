@@ -82,9 +82,68 @@ class Int8Weight:
         """
         outputs, size = self.numbers.shape
         x = x.contiguous()
-        if not native.serves(x) or (x.dtype == torch.bfloat16 and len(x) > MOST_ROWS_IN_BFLOAT16):
+        if not self.serves(x):
             output = F.linear(x, self.numbers.to(x.dtype)).mul_(self.scale.to(x.dtype))
             return output if bias is None else output.add_(bias)
         output = x.new_empty(len(x), outputs)
         native.run("int8_product", x.dtype, x, self.numbers, self.scale, bias, output, len(x), size, outputs)
         return output
+
+    @staticmethod
+    def serves(x: torch.Tensor) -> bool:
+        """Whether there is a native kernel for activations [T, ...] that is as fast as torch."""
+        if x.dtype == torch.bfloat16:
+            return native.serves(x) and len(x) <= MOST_ROWS_IN_BFLOAT16
+        return x.dtype == torch.float32 and native.serves(x)
+
+    def norm_product(
+        self, x: torch.Tensor, norm: torch.Tensor, epsilon: float, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        """`product` of x / sqrt(mean(x^2) + epsilon) * norm, for what `serves`. x: [T, in], contiguous; norm: [in]."""
+        outputs, size = self.numbers.shape
+        output = x.new_empty(len(x), outputs)
+        native.run(
+            "int8_norm_product",
+            x.dtype,
+            x,
+            norm,
+            epsilon,
+            self.numbers,
+            self.scale,
+            bias,
+            output,
+            len(x),
+            size,
+            outputs,
+        )
+        return output
+
+
+class Int8LayerEnd:
+    """What a decoder layer of Llama's shape computes after its attention, in one call for what `Int8Weight.serves`.
+
+    output: [hidden, attended]; gate_up: [2 * inner, hidden]; down: [hidden, inner]; norm: [hidden].
+    """
+
+    def __init__(
+        self, output: Int8Weight, norm: torch.Tensor, epsilon: float, gate_up: Int8Weight, down: Int8Weight
+    ) -> None:
+        weights = (
+            output.numbers,
+            output.scale,
+            norm,
+            epsilon,
+            gate_up.numbers,
+            gate_up.scale,
+            down.numbers,
+            down.scale,
+        )
+        self._weights = weights
+        self._sizes = (*output.numbers.shape, down.numbers.shape[1])
+
+    def __call__(self, x: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+        """h = x + attended output^T, and h + (silu(gate) * up) down^T, where gate and up are the halves of
+        norm(h) gate_up^T. x: [T, hidden]; attended: [T, attended]; both contiguous. Returns [T, hidden]."""
+        y = torch.empty_like(x)
+        native.run("int8_layer_end", x.dtype, x, attended, *self._weights, y, len(x), *self._sizes)
+        return y

@@ -6,6 +6,7 @@ the model's own forward pass before they are used.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
@@ -15,7 +16,8 @@ from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from luthier.kernels.cached_attention import AttentionArguments
-from luthier.kernels.int8 import Int8Weight
+from luthier.kernels.gated import is_silu
+from luthier.kernels.int8 import Int8LayerEnd, Int8Weight
 from luthier.kernels.stacked_lora import AdapterPlan, StackedLinear
 from luthier.models.quantized import QuantizedLinear
 
@@ -37,6 +39,20 @@ class AttentionStep(Protocol):
         """Keep keys and values of the new tokens, and attend with their queries.
 
         query: [T, heads, head_dim]; key, value: [T, key_value_heads, head_dim]. Returns [T, heads, head_dim].
+        """
+        ...
+
+
+class TurningStep(AttentionStep, Protocol):
+    """One that may turn queries and keys by their positions too."""
+
+    def attend_turning(
+        self, layer: int, states: torch.Tensor, turns: tuple[torch.Tensor, torch.Tensor], arguments: AttentionArguments
+    ) -> torch.Tensor | None:
+        """`attend` with queries, keys and values side by side, of which the former two are yet to be turned; None, and
+        nothing is done, where that has no kernel.
+
+        states: [T, heads + 2 * key_value_heads, head_dim]; turns: cosines and sines, [T, head_dim] each.
         """
         ...
 
@@ -146,7 +162,9 @@ class _JointLayer:
         self._before_attention, self._before_mlp = _norm(layer.input_layernorm), _norm(layer.post_attention_layernorm)
         self._query_norm, self._key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
         self._activation, self._layer, self._arguments = mlp.act_fn, attention.layer_idx, arguments
-        self._rotation = rotation
+        self._rotation, self._plan = rotation, plan
+        self._norm = _plain_norm(layer.input_layernorm)
+        self._end = self._quantized_end(_plain_norm(layer.post_attention_layernorm))
         self._head_dim = attention.head_dim
         self._heads = attention.q_proj.out_features // self._head_dim
         self._key_heads = attention.k_proj.out_features // self._head_dim
@@ -155,26 +173,49 @@ class _JointLayer:
     def linears(self) -> list[StackedLinear]:
         return [self._qkv, self._output, self._gate_up, self._down]
 
+    def _quantized_end(self, norm: tuple[torch.Tensor, float] | None) -> Int8LayerEnd | None:
+        """All after the attention as one kernel, where the layer computes nothing else and its weights are bytes."""
+        products = [linear.base for linear in (self._output, self._gate_up, self._down)]
+        weights = [each.weight for each in products if isinstance(each, QuantizedProduct) and each.bias is None]
+        if norm is None or self._norm is None or len(weights) < len(products) or not is_silu(self._activation):
+            return None
+        output, gate_up, down = weights
+        return Int8LayerEnd(output, *norm, gate_up, down)
+
     def __call__(
         self,
         hidden_states: torch.Tensor,
         position_embeddings: tuple[torch.Tensor, torch.Tensor],
-        flat_step: AttentionStep,
+        flat_step: TurningStep,
         **_: Any,
     ) -> torch.Tensor:
         """hidden_states: [1, T, hidden_size], and so the result."""
         x = hidden_states[0]
         tokens, heads, key_heads = x.shape[0], self._heads, self._key_heads
-        states = self._qkv(self._before_attention(x)).view(tokens, -1, self._head_dim)
-        turned, value = states.split((heads + key_heads, key_heads), 1)
+        end = self._end if self._end is not None and not self._plan.spans and Int8Weight.serves(x) else None
+        states = self._attention_inputs(x.contiguous(), end is not None).view(tokens, -1, self._head_dim)
         if self._query_norm is not None and self._key_norm is not None:
-            query, key = turned.split((heads, key_heads), 1)
-            turned = torch.cat([self._query_norm(query), self._key_norm(key)], 1)
-        query, key = self._rotation(turned, position_embeddings).split((heads, key_heads), 1)
-        attended = flat_step.attend(self._layer, query, key, value, self._arguments)
-        x = x + self._output(attended.reshape(tokens, -1))
+            query, key, value = states.split((heads, key_heads, key_heads), 1)
+            states = torch.cat([self._query_norm(query), self._key_norm(key), value], 1)
+        turns = (position_embeddings[0][0], position_embeddings[1][0])
+        attended = flat_step.attend_turning(self._layer, states, turns, self._arguments)
+        if attended is None:
+            turned, value = states.split((heads + key_heads, key_heads), 1)
+            query, key = self._rotation(turned, position_embeddings).split((heads, key_heads), 1)
+            attended = flat_step.attend(self._layer, query, key, value, self._arguments)
+        attended = attended.reshape(tokens, -1)
+        if end is not None:
+            return end(x.contiguous(), attended)[None]
+        x = x + self._output(attended)
         gate, up = self._gate_up(self._before_mlp(x)).chunk(2, -1)
         return (x + self._down(self._activation(gate) * up))[None]
+
+    def _attention_inputs(self, x: torch.Tensor, by_kernel: bool) -> torch.Tensor:
+        """Queries, keys and values of x: [T, hidden_size]."""
+        product, norm = self._qkv.base, self._norm
+        if by_kernel and isinstance(product, QuantizedProduct) and norm is not None:
+            return product.weight.norm_product(x, *norm, product.bias)
+        return self._qkv(self._before_attention(x))
 
 
 def _joint_linear(modules: list[Any], names: Mapping[int, str], plan: AdapterPlan) -> StackedLinear:
@@ -197,7 +238,19 @@ def _join_quantized(modules: list[Any], columns: list[slice], bias: torch.Tensor
     weight = Int8Weight.join([module.quantized for module in modules])
     for module, outputs in zip(modules, columns, strict=True):
         module.quantized = weight.part(outputs)
-    return partial(weight.product, bias=bias)
+    return QuantizedProduct(weight, bias)
+
+
+@dataclass(frozen=True, slots=True)
+class QuantizedProduct:
+    """A linear layer with a quantised weight; bias: [out] or None."""
+
+    weight: Int8Weight
+    bias: torch.Tensor | None
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """x: [T, in]. Returns [T, out]."""
+        return self.weight.product(x, self.bias)
 
 
 def _join_plain(modules: list[Any], columns: list[slice], bias: torch.Tensor | None) -> Product:
@@ -221,12 +274,20 @@ def _packed(weight: torch.Tensor, bias: torch.Tensor | None, x: torch.Tensor) ->
     return output
 
 
+def _plain_norm(module: Any) -> tuple[torch.Tensor, float] | None:
+    """Weight and epsilon of a root mean square normalisation of the common form; None of others."""
+    if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
+        return module.weight, module.variance_epsilon
+    return None
+
+
 def _norm(module: Any) -> Any:
     """The normalisation, in a shorter form where it is the common one."""
-    if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
-        doubled = torch.cat([module.weight, module.weight])
-        return partial(_rms_norm, doubled_weight=doubled, epsilon=module.variance_epsilon)
-    return module
+    plain = _plain_norm(module)
+    if plain is None:
+        return module
+    weight, epsilon = plain
+    return partial(_rms_norm, doubled_weight=torch.cat([weight, weight]), epsilon=epsilon)
 
 
 def _rms_norm(x: torch.Tensor, doubled_weight: torch.Tensor, epsilon: float) -> torch.Tensor:

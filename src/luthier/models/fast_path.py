@@ -11,14 +11,13 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import nn
 from transformers import AttentionInterface, PreTrainedModel
 
 from luthier.core.rows import TokenRow
 from luthier.kernels.attention import rows_attention
 from luthier.kernels.cached_attention import AttentionArguments
-from luthier.kernels.gated import silu_gated
+from luthier.kernels.gated import is_silu, silu_gated
 from luthier.kernels.layout import RowLayout
 from luthier.kernels.lora import LoraLayer, lora_linears
 from luthier.kernels.norm import rms_norm
@@ -232,9 +231,8 @@ def _is_like_llamas_mlp(module: nn.Module) -> bool:
     children = {name for name, _ in module.named_children()}
     if children != {"gate_proj", "up_proj", "down_proj", "act_fn"}:
         return False
-    x = torch.linspace(-4, 4, 9)
     activation: Any = module.act_fn
-    return torch.equal(activation(x), F.silu(x))
+    return is_silu(activation)
 
 
 def _is_plain_norm(module: Any) -> bool:

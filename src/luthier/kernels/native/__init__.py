@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from luthier.core.files import default_cache_root
 SOURCES = tuple(sorted(Path(__file__).parent.glob("*.cpp")))
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-fPIC", "-std=c++17")
+_C_TYPES = {bool: ctypes.c_int64, int: ctypes.c_int64, float: ctypes.c_double}
 SUFFIXES = {torch.bfloat16: "bf16", torch.float32: "f32", torch.float64: "f64"}
 
 
@@ -40,7 +42,8 @@ def run(name: str, dtype: torch.dtype, *arguments: torch.Tensor | int | float | 
 
     Only after `serves`; the kernel trusts the shapes that it is told.
     """
-    getattr(library(), f"{name}_{SUFFIXES[dtype]}")(*map(_argument, arguments))
+    kernel = _kernel(f"{name}_{SUFFIXES[dtype]}", *map(type, arguments))
+    kernel(*[each.data_ptr() if isinstance(each, torch.Tensor) else each for each in arguments])
 
 
 @functools.cache
@@ -57,12 +60,13 @@ def wide(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
-def _argument(value: torch.Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_double:
-    if isinstance(value, torch.Tensor):
-        return ctypes.c_void_p(value.data_ptr())
-    if value is None:
-        return ctypes.c_void_p(None)
-    return ctypes.c_double(value) if isinstance(value, float) else ctypes.c_int64(value)
+@functools.cache
+def _kernel(name: str, *kinds: type) -> Callable[..., None]:
+    """The kernel for arguments of these types."""
+    kernel = getattr(library(), name)
+    kernel.argtypes, kernel.restype = [_C_TYPES.get(kind, ctypes.c_void_p) for kind in kinds], None
+    loaded: Callable[..., None] = kernel
+    return loaded
 
 
 def _compiled() -> Path:

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 
@@ -42,5 +43,25 @@ inline void store(bf16 &target, float value) {
 }
 inline void store(float &target, float value) { target = value; }
 inline void store(double &target, double value) { target = value; }
+
+// e^x for x <= 88, by a polynomial on [-ln 2 / 2, ln 2 / 2] and the exponent's bits: within 2 units in the last place.
+inline float exponential(float x) {
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float n = std::nearbyint(x * 1.44269504088896f);
+    float r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    int32_t exponent = (int32_t(n) + 127) << 23;
+    float power;
+    std::memcpy(&power, &exponent, sizeof power);
+    return p * power;
+}
+inline double exponential(double x) { return std::exp(x); }
 
 } // namespace

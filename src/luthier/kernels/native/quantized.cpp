@@ -26,35 +26,38 @@ const double LARGEST = 8191;
 const double LEAST = 1e-30;
 const int64_t AHEAD = 1024;
 
-inline int64_t whole_steps(int64_t size) { return (size + STEP - 1) / STEP * STEP; }
+// Rows of numbers as whole numbers, each row `stride` long with zeros at the end, and what one of them stands for. A row
+// that is not finite becomes zeros that stand for NaN.
+template <class W> struct Activations {
+    int64_t rows, size, stride;
+    std::vector<int16_t> numbers;
+    std::vector<W> scales;
 
-// Rows of numbers to rows of whole numbers, each `whole_steps(size)` long, zeros at the end, and what one of them
-// stands for. A row that is not finite becomes zeros that stand for NaN.
-template <class S> void quantize_rows(const S *x, int16_t *numbers, wide_t<S> *scales, int64_t rows, int64_t size) {
-    using W = wide_t<S>;
-    const int64_t stride = whole_steps(size);
-    for (int64_t row = 0; row < rows; ++row) {
-        const S *in = x + row * size;
-        int16_t *out = numbers + row * stride;
+    template <class S>
+    Activations(const S *x, int64_t rows, int64_t size)
+        : rows(rows), size(size), stride((size + STEP - 1) / STEP * STEP), numbers(rows * stride), scales(rows) {
+        _Pragma("omp parallel for schedule(static) if (rows > TILE)")
+        for (int64_t row = 0; row < rows; ++row)
+            quantize(x + row * size, numbers.data() + row * stride, scales[row]);
+    }
+
+    template <class S> void quantize(const S *in, int16_t *out, W &scale) {
         W most = W(LEAST), poison = 0;
         _Pragma("omp simd reduction(max : most) reduction(+ : poison)")
         for (int64_t i = 0; i < size; ++i) {
-            W value = widen(in[i]), size_of = value < 0 ? -value : value;
-            most = size_of > most ? size_of : most;
+            W value = widen(in[i]), magnitude = value < 0 ? -value : value;
+            most = magnitude > most ? magnitude : most;
             poison += value * W(0);
         }
-        bool finite = poison == W(0);
-        W inverse = finite ? W(LARGEST) / most : W(0);
-        scales[row] = finite ? most / W(LARGEST) : poison;
-        if (finite) {
-            LANES
-            for (int64_t i = 0; i < size; ++i)
-                out[i] = int16_t(int32_t(std::nearbyint(widen(in[i]) * inverse)));
-        }
-        for (int64_t i = finite ? size : 0; i < stride; ++i)
-            out[i] = 0;
+        scale = most / W(LARGEST) + poison;
+        if (poison != W(0))
+            return;
+        const W inverse = W(LARGEST) / most;
+        LANES
+        for (int64_t i = 0; i < size; ++i)
+            out[i] = int16_t(int32_t(std::nearbyint(widen(in[i]) * inverse)));
     }
-}
+};
 
 // Add the products of one row of weights with TOKENS rows of activations, `stride` numbers apart, to sums[TOKENS].
 #ifdef __AVX2__
@@ -128,57 +131,112 @@ inline void add_dots(const int8_t *weights, const int16_t *x, int64_t stride, in
 
 #endif
 
-// Activations as whole numbers, and where their products with weights go.
-template <class S> struct Product {
-    using W = wide_t<S>;
-    const int16_t *numbers;
-    const W *row_scales;
-    const int8_t *weights;
+// Weights of a byte each: numbers [outputs, size], and what one of an output stands for.
+struct Int8 {
+    const int8_t *numbers;
     const float *scales;
-    const S *bias;
-    S *y;
-    int64_t size, stride, outputs;
+    int64_t size, outputs;
 
-    template <int TOKENS> void compute(int64_t output, int64_t row) const {
+    // The products of one output with TOKENS rows from `row` on.
+    template <int TOKENS, class W>
+    void products(int64_t output, const Activations<W> &x, int64_t row, W *results) const {
         int64_t sums[TOKENS] = {};
         for (int64_t from = 0; from < size; from += EXACT)
-            add_dots<TOKENS>(weights + output * size + from, numbers + row * stride + from, stride,
+            add_dots<TOKENS>(numbers + output * size + from, x.numbers.data() + row * x.stride + from, x.stride,
                              from + EXACT < size ? EXACT : size - from, sums);
-        const W shift = bias ? W(widen(bias[output])) : W(0);
         for (int t = 0; t < TOKENS; ++t)
-            store(y[(row + t) * outputs + output], W(sums[t]) * (row_scales[row + t] * W(scales[output])) + shift);
+            results[t] = W(sums[t]) * (x.scales[row + t] * W(scales[output]));
     }
 };
 
-// y = x weights^T * scales + bias. x: [rows, size]; weights: [outputs, size]; scales, bias (or none): [outputs];
-// y: [rows, outputs].
-template <class S>
-void int8_product(const S *x, const int8_t *weights, const float *scales, const S *bias, S *y, int64_t rows,
-                  int64_t size, int64_t outputs) {
-    const int64_t stride = whole_steps(size);
-    std::vector<int16_t> numbers(rows * stride);
-    std::vector<wide_t<S>> row_scales(rows);
-    quantize_rows(x, numbers.data(), row_scales.data(), rows, size);
-    const Product<S> product{numbers.data(), row_scales.data(), weights, scales, bias, y, size, stride, outputs};
+template <int TOKENS, class Weights, class W, class Put>
+inline void compute(const Weights &weights, const Activations<W> &x, int64_t output, int64_t row, const Put &put) {
+    W results[TOKENS];
+    weights.template products<TOKENS>(output, x, row, results);
+    for (int t = 0; t < TOKENS; ++t)
+        put(row + t, output, results[t]);
+}
+
+// put(row, output, x weights^T) for all rows and outputs.
+template <class Weights, class W, class Put>
+void multiply(const Weights &weights, const Activations<W> &x, const Put &put) {
     EACH_ROW
-    for (int64_t block = 0; block < outputs; block += BLOCK) {
-        const int64_t end = block + BLOCK < outputs ? block + BLOCK : outputs;
-        for (int64_t row = 0; row < rows; row += TILE)
+    for (int64_t block = 0; block < weights.outputs; block += BLOCK) {
+        const int64_t end = block + BLOCK < weights.outputs ? block + BLOCK : weights.outputs;
+        for (int64_t row = 0; row < x.rows; row += TILE)
             for (int64_t output = block; output < end; ++output)
-                switch (rows - row) {
+                switch (x.rows - row) {
                 case 1:
-                    product.template compute<1>(output, row);
+                    compute<1>(weights, x, output, row, put);
                     break;
                 case 2:
-                    product.template compute<2>(output, row);
+                    compute<2>(weights, x, output, row, put);
                     break;
                 case 3:
-                    product.template compute<3>(output, row);
+                    compute<3>(weights, x, output, row, put);
                     break;
                 default:
-                    product.template compute<TILE>(output, row);
+                    compute<TILE>(weights, x, output, row, put);
                 }
     }
+}
+
+// y [rows, outputs] = x weights^T + bias, the bias [outputs] or none.
+template <class S, class Weights>
+void product(const Activations<wide_t<S>> &x, const Weights &weights, const S *bias, S *y) {
+    using W = wide_t<S>;
+    multiply(weights, x, [=](int64_t row, int64_t output, W value) {
+        store(y[row * weights.outputs + output], value + (bias ? W(widen(bias[output])) : W(0)));
+    });
+}
+
+// Root mean square normalisation of rows, in the type of sums.
+template <class S, class T>
+std::vector<wide_t<S>> normalised(const T *x, const S *weight, double epsilon, int64_t rows, int64_t size) {
+    using W = wide_t<S>;
+    std::vector<W> result(rows * size);
+    _Pragma("omp parallel for schedule(static) if (rows > TILE)")
+    for (int64_t row = 0; row < rows; ++row) {
+        const T *in = x + row * size;
+        W *out = result.data() + row * size, squares = 0;
+        _Pragma("omp simd reduction(+ : squares)")
+        for (int64_t i = 0; i < size; ++i)
+            squares += W(widen(in[i])) * W(widen(in[i]));
+        const W scale = W(1) / std::sqrt(squares / W(size) + W(epsilon));
+        LANES
+        for (int64_t i = 0; i < size; ++i)
+            out[i] = W(widen(in[i])) * scale * W(widen(weight[i]));
+    }
+    return result;
+}
+
+// The end of a decoder layer of Llama's shape: h = x + attended output^T, and y = h + (silu(gate) * up) down^T, where
+// gate and up are the halves of norm(h) gate_up^T.
+template <class S, class Weights>
+void layer_end(const S *x, const S *attended, const Weights &output, const S *norm, double epsilon,
+               const Weights &gate_up, const Weights &down, S *y, int64_t rows) {
+    using W = wide_t<S>;
+    const int64_t size = output.outputs, inner = down.size;
+    std::vector<W> hidden(rows * size), both(rows * 2 * inner);
+    W *h = hidden.data(), *gates = both.data();
+    multiply(output, Activations<W>(attended, rows, output.size), [=](int64_t row, int64_t at, W value) {
+        h[row * size + at] = W(widen(x[row * size + at])) + value;
+    });
+    const std::vector<W> normal = normalised(h, norm, epsilon, rows, size);
+    multiply(gate_up, Activations<W>(normal.data(), rows, size), [=](int64_t row, int64_t at, W value) {
+        gates[(at < inner ? row : rows + row) * inner + (at < inner ? at : at - inner)] = value;
+    });
+    _Pragma("omp parallel for schedule(static) if (rows > TILE)")
+    for (int64_t row = 0; row < rows; ++row) {
+        W *gate = gates + row * inner;
+        const W *up = gates + (rows + row) * inner;
+        LANES
+        for (int64_t i = 0; i < inner; ++i)
+            gate[i] *= up[i] / (W(1) + exponential(-gate[i]));
+    }
+    multiply(down, Activations<W>(gates, rows, inner), [=](int64_t row, int64_t at, W value) {
+        store(y[row * size + at], h[row * size + at] + value);
+    });
 }
 
 } // namespace
@@ -186,9 +244,22 @@ void int8_product(const S *x, const int8_t *weights, const float *scales, const 
 #define FOR_TYPE(S, suffix)                                                                                            \
     extern "C" void int8_product_##suffix(const S *x, const int8_t *weights, const float *scales, const S *bias,       \
                                           S *y, int64_t rows, int64_t size, int64_t outputs) {                         \
-        int8_product(x, weights, scales, bias, y, rows, size, outputs);                                                \
+        product(Activations<wide_t<S>>(x, rows, size), Int8{weights, scales, size, outputs}, bias, y);                 \
+    }                                                                                                                  \
+    extern "C" void int8_norm_product_##suffix(const S *x, const S *norm, double epsilon, const int8_t *weights,       \
+                                               const float *scales, const S *bias, S *y, int64_t rows, int64_t size,   \
+                                               int64_t outputs) {                                                      \
+        const auto normal = normalised<S>(x, norm, epsilon, rows, size);                                               \
+        product(Activations<wide_t<S>>(normal.data(), rows, size), Int8{weights, scales, size, outputs}, bias, y);     \
+    }                                                                                                                  \
+    extern "C" void int8_layer_end_##suffix(const S *x, const S *attended, const int8_t *output,                       \
+                                            const float *output_scales, const S *norm, double epsilon,                 \
+                                            const int8_t *gate_up, const float *gate_up_scales, const int8_t *down,    \
+                                            const float *down_scales, S *y, int64_t rows, int64_t size,                \
+                                            int64_t attended_size, int64_t inner) {                                    \
+        layer_end(x, attended, Int8{output, output_scales, attended_size, size}, norm, epsilon,                        \
+                  Int8{gate_up, gate_up_scales, size, 2 * inner}, Int8{down, down_scales, inner, size}, y, rows);      \
     }
 
 FOR_TYPE(bf16, bf16)
 FOR_TYPE(float, f32)
-FOR_TYPE(double, f64)
