@@ -18,6 +18,12 @@ planted = importlib.util.module_from_spec(SPEC)
 sys.modules["planted_faults"] = planted
 SPEC.loader.exec_module(planted)
 
+OTHERS = [family for family in planted.FAMILIES if family not in ("Llama", "BERT")]
+
+
+def slow(family):
+    return pytest.param(family, marks=pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory):
@@ -39,7 +45,7 @@ def base(sound, tmp_path):
     return lambda family: Path(shutil.copytree(sound(family), tmp_path / family))
 
 
-@pytest.mark.parametrize("family", planted.FAMILIES)
+@pytest.mark.parametrize("family", ["Llama", "BERT", *map(slow, OTHERS)])
 def test_a_sound_model_raises_no_alarm(family, base, tmp_path):
     planted.lay_out(tmp_path / "shop", base(family), classifies=family == "BERT")
     checked = planted.check(tmp_path / "shop", [])
@@ -48,7 +54,7 @@ def test_a_sound_model_raises_no_alarm(family, base, tmp_path):
 
 
 @pytest.mark.parametrize("fault", planted.FAULTS)
-@pytest.mark.parametrize("family", ["Llama", "GPT-2"])
+@pytest.mark.parametrize("family", ["Llama", slow("GPT-2")])
 def test_a_planted_fault_is_named(family, fault, base, tmp_path):
     _assert_named(planted.FAULTS[fault], base(family), tmp_path / "shop", classifies=False)
 
