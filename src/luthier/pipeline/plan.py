@@ -213,7 +213,7 @@ def _on_paper(project: Project, config: dict[str, object], prices: Prices) -> _B
     dtype = resolve_dtype(recipe.model.dtype)
     pack = min(PACK_TOKENS, recipe.data.max_length)
     schedule, forward = workload.steps(recipe.training, pack)
-    way = Way(dtype, recipe.model.quantization == "int8", recipe.training.gradient_checkpointing is True)
+    way = _way(recipe, dtype, recipe.training.gradient_checkpointing is True)
     r = recipe.adapter.r if recipe.adapter.method == "lora" else 0
     setup = Setup(shape, trained_by(shape, recipe.adapter), way, forward, r)
     flops, bandwidth = matmul_flops(DTYPES[dtype]), weight_bytes_per_second(DTYPES[dtype])
@@ -244,10 +244,14 @@ def _setup(model: Any, recipe: Recipe, dtype: Dtype, largest: Sequence[Example],
     return Setup(
         shape,
         trained,
-        Way(dtype, recipe.model.quantization == "int8", recomputes),
+        _way(recipe, dtype, recomputes),
         ForwardPass(tokens, targets, row_tokens),
         recipe.adapter.r if recipe.adapter.method == "lora" else 0,
     )
+
+
+def _way(recipe: Recipe, dtype: Dtype, recomputes: bool) -> Way:
+    return Way(dtype, recipe.model.quantization == "int8", recomputes, recipe.training.optim)
 
 
 def _tokens(rows: Sequence[Example]) -> int:

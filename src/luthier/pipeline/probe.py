@@ -17,7 +17,7 @@ from luthier.models.recompute import recomputes
 from luthier.pipeline.base import Base
 from luthier.pipeline.project import Project
 from luthier.pipeline.train import set_up
-from luthier.planning import Around, Range, measured_speed
+from luthier.planning import MOMENT_BYTES, Around, Range, measured_speed
 from luthier.training import Checkpoint, Ranks, Training, TrainingState, fit
 from luthier.training.objective import Example
 
@@ -27,8 +27,8 @@ SECONDS = 120
 """After so many no further step is begun, if two have been timed."""
 LARGEST_CHECKPOINT = 2 * 10**9
 """Bytes of trained weights up to which writing a checkpoint is tried."""
-BYTES_OF_TRAINED = 12
-"""Of a weight in a checkpoint: itself and both moments, in float32."""
+WEIGHT_BYTES = 4
+"""Of a weight in a checkpoint, where its moments lie beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +87,20 @@ def _time_steps(project: Project, training: Training[Any]) -> tuple[list[float],
         if enough and len(done) <= len(steps):
             raise _Enough
 
-    writes = trained * BYTES_OF_TRAINED <= LARGEST_CHECKPOINT
+    checkpoint_bytes = WEIGHT_BYTES + MOMENT_BYTES[training.settings.optim]
+    writes = trained * checkpoint_bytes <= LARGEST_CHECKPOINT
     with tempfile.TemporaryDirectory(dir=project.workspace.state, prefix="probe-") as folder:
         try:
             fit(short, Checkpoint(Path(folder), writes=writes), False, on_step)
         except _Enough:
             sample = []
-    # At first the weights are written twice, before a validation also with both moments of the optimiser: four times.
+    # At first the weights are written twice; at a validation once alone and once with the optimiser's moments.
     written = max(0.0, done[1].wall - done[1].loop) / 2
-    validating = done[-1].wall - done[-2].wall - (done[-1].loop - done[-2].loop) - 4 * written
+    saving = checkpoint_bytes / WEIGHT_BYTES * written
+    validating = done[-1].wall - done[-2].wall - (done[-1].loop - done[-2].loop) - saving - written
     around = Around(
         validation_tokens_per_second=_tokens(sample) / validating if sample and validating > 0 else None,
-        save_seconds=3 * written,
+        save_seconds=saving,
         seconds_between_saves=training.settings.save_seconds,
     )
     pairs = pairwise(done)

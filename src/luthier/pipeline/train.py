@@ -31,7 +31,7 @@ from luthier.pipeline.prepare import register_source
 from luthier.pipeline.project import Project
 from luthier.pipeline.quick_checks import Clock, quick_findings, refuse_failed, told
 from luthier.pipeline.replay import REPLAY, replay_files
-from luthier.planning import Kept, tokens_that_fit
+from luthier.planning import Kept, step_bytes, tokens_that_fit
 from luthier.registry import capture
 from luthier.training import (
     Checkpoint,
@@ -217,10 +217,11 @@ def training_of(project: Project, base: Base, lesson: Lesson[Any], ranks: Ranks)
         for parameters in (weights.parameters.values(), model.parameters())
     )
     replay = f" and {len(lesson.replay)} to replay" if lesson.replay else ""
+    moments = ", moments in bytes (adamw_8bit)" if recipe.training.optim == "adamw_8bit" else ""
     project.reporter.say(
         f"{len(lesson.rows)} rows{replay}, {len(schedule.steps)} steps in {recipe.training.num_train_epochs} epochs, "
         f"{recipe.adapter.method}: {trained:,} of {all_weights:,} weights train, "
-        f"{base.dtype}, fast path {lesson.objective.fast_path}"
+        f"{base.dtype}{moments}, fast path {lesson.objective.fast_path}"
     )
     ratios = learning_rate_ratios(weights.parameters, recipe.training.loraplus_lr_ratio)
     return Training(
@@ -243,7 +244,8 @@ def _that_fits(
     """The schedule, in smaller micro-batches where the memory is small; the model then recomputes its layers if need
     be. The losses stay the same. Beside it how many tokens a forward pass may have that is not one of the schedule's.
     Raises TrainingError where not even the longest row fits."""
-    setting, layers = project.recipe.training.gradient_checkpointing, layers_of(lesson.model)
+    training = project.recipe.training
+    setting, layers = training.gradient_checkpointing, layers_of(lesson.model)
     if setting is True and not layers:
         raise TrainingError("the model cannot recompute its layers", where="training.gradient_checkpointing")
     recomputed = partial(recomputed_bytes, lesson.model)
@@ -258,7 +260,7 @@ def _that_fits(
         max(by_length),
         lambda length: kept_bytes(lesson.objective, by_length[length], lesson.model),
         ways,
-        sum(parameter.numel() for parameter in weights.parameters.values()),
+        step_bytes(sum(parameter.numel() for parameter in weights.parameters.values()), training.optim),
         free_memory(),
     )
     tokens, recomputes = ranks.agree((tokens, ways[place] is recomputed))

@@ -6,6 +6,7 @@ from luthier.planning.duration import Around, Range, Schedule, measured_speed, t
 from luthier.planning.estimate import Machine, PlanFigures, estimate
 from luthier.planning.learning_curve import CurveForecast, LearningCurve, Point
 from luthier.planning.memory import (
+    MOMENT_BYTES,
     RUNTIME_BYTES,
     ForwardPass,
     Kept,
@@ -13,6 +14,7 @@ from luthier.planning.memory import (
     Way,
     estimate_memory,
     growth,
+    step_bytes,
     tokens_that_fit,
 )
 from luthier.planning.methods import MethodRow, compare_methods
@@ -29,6 +31,7 @@ from luthier.planning.wording import change_text, machine_row, method_row, money
 from luthier.planning.workload import Workload
 
 __all__ = [
+    "MOMENT_BYTES",
     "RUNTIME_BYTES",
     "Around",
     "Comparison",
@@ -76,6 +79,7 @@ __all__ = [
     "propose",
     "read_prices",
     "render_page",
+    "step_bytes",
     "time_text",
     "tokens_that_fit",
     "trained_by",

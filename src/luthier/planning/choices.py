@@ -1,5 +1,6 @@
 """Whether a training fits into memory, and the choices that would make it fit."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from luthier.core.recipe import AdapterSection
@@ -47,6 +48,9 @@ def _lighter(setup: Setup, free: int, factor: float) -> list[tuple[str, Setup]]:
     if not way.recompute:
         again = replace(setup, way=replace(way, recompute=True))
         choices.append(("training.gradient_checkpointing: true, which takes a forward pass more", again))
+    if way.optim != "adamw_8bit":
+        bytes_ = replace(setup, way=replace(way, optim="adamw_8bit"))
+        choices.append(("training.optim: adamw_8bit, which keeps moments in bytes", bytes_))
     if way.dtype == "float32":
         narrow = replace(setup, way=replace(way, dtype="bfloat16"))
         choices.append(("model.dtype: bfloat16, on a processor that multiplies it", narrow))
@@ -62,11 +66,14 @@ def _all_together(setup: Setup, free: int, factor: float) -> list[tuple[str, Set
     made: list[str] = []
     if not setup.trained.beside:
         setup, made = _with_lora(setup), [*made, "adapter.method: lora"]
-    for name, way in (
-        ("model.dtype: bfloat16", replace(setup.way, dtype="bfloat16")),
-        ("training.gradient_checkpointing: true", replace(setup.way, dtype="bfloat16", recompute=True)),
-        ("model.quantization: int8", Way("bfloat16", int8=True, recompute=True)),
-    ):
+    ways: list[tuple[str, Callable[[Way], Way]]] = [
+        ("model.dtype: bfloat16", lambda way: replace(way, dtype="bfloat16")),
+        ("training.gradient_checkpointing: true", lambda way: replace(way, recompute=True)),
+        ("model.quantization: int8", lambda way: replace(way, int8=True)),
+        ("training.optim: adamw_8bit", lambda way: replace(way, optim="adamw_8bit")),
+    ]
+    for name, change in ways:
+        way = change(setup.way)
         if setup.way == way:
             continue
         setup, made = replace(setup, way=way), [*made, name]

@@ -8,16 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from luthier.core.errors import TrainingError
-from luthier.core.recipe import Dtype
+from luthier.core.recipe import Dtype, Optim
 from luthier.core.sizes import gigabytes
 from luthier.planning.shape import ModelShape
 from luthier.planning.trained import Trained
 
 BYTES: dict[Dtype, int] = {"bfloat16": 2, "float16": 2, "float32": 4}
 
-GRADIENT_BYTES, MOMENT_BYTES, MASTER_BYTES = 4, 8, 4
-"""Of each weight that trains: its gradient and both moments of Adam, in float32; and a float32 copy of itself where the
-model computes in a narrower type."""
+GRADIENT_BYTES, MASTER_BYTES = 4, 4
+"""Of each weight that trains: its gradient in float32; and a float32 copy of itself where the model computes in a
+narrower type."""
+
+MOMENT_BYTES: dict[Optim, float] = {"adamw_torch": 8, "adamw_8bit": 2 + 8 / 256}
+"""Of each weight that trains: both moments of Adam, in float32, or in bytes with a float32 for each 256 of them."""
 
 LOGIT_CHUNK = 512
 """Targets whose logits exist at once on the fast path."""
@@ -55,11 +58,13 @@ class ForwardPass:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the model is held and run: its precision, whether matrices are bytes, whether layers are computed again."""
+    """How the model is held and run: its precision, whether matrices are bytes, whether layers are computed again; and
+    how its optimiser keeps moments."""
 
     dtype: Dtype
     int8: bool = False
     recompute: bool = False
+    optim: Optim = "adamw_torch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,7 @@ def estimate_memory(shape: ModelShape, trained: Trained, way: Way, forward: Forw
     return MemoryEstimate(
         weights=weights + (trained.parameters * 4 if trained.beside else 0),
         gradients=trained.parameters * GRADIENT_BYTES,
-        optimiser=trained.parameters * (MOMENT_BYTES + master),
+        optimiser=int(trained.parameters * (MOMENT_BYTES[way.optim] + master)),
         activations=int(SLACK * kept),
         logits=chunk * shape.vocab_size * LOGIT_BYTES,
     )
@@ -153,16 +158,20 @@ Kept = Callable[[int, int], int]
 """Of a way of running a forward pass: the bytes it keeps, from those kept when everything is, and the tokens."""
 
 
+def step_bytes(trained: int, optim: Optim) -> int:
+    """What a step holds of so many weights that train: gradients and moments."""
+    return int(trained * (GRADIENT_BYTES + MOMENT_BYTES[optim]))
+
+
 def tokens_that_fit(
-    shortest: int, longest: int, measure: Callable[[int], int], ways: Sequence[Kept], trained: int, free: int
+    shortest: int, longest: int, measure: Callable[[int], int], ways: Sequence[Kept], fixed: int, free: int
 ) -> tuple[int, int]:
     """How many tokens a forward pass may hold so that training fits into so many free bytes, and the place of the first
     of these ways in which the longest row does.
 
-    `measure` tells what a row of either length keeps for the backward pass, `trained` is how many weights train. Raises
-    TrainingError where the longest row fits in no way.
+    `measure` tells what a row of either length keeps for the backward pass, `fixed` are bytes that training takes
+    besides (`step_bytes`). Raises TrainingError where the longest row fits in no way.
     """
-    fixed = (GRADIENT_BYTES + MOMENT_BYTES) * trained
     expected = measure(shortest) * longest // shortest
     # Attention takes more for each token the longer a row is; what surely does not fit is not tried.
     kept = measure(longest) if SLACK * expected <= free - fixed else expected

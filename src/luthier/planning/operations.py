@@ -1,6 +1,6 @@
 """How much a training computes and moves for each token."""
 
-from luthier.planning.memory import BYTES, GRADIENT_BYTES, MASTER_BYTES, MOMENT_BYTES, kept_per_token
+from luthier.planning.memory import BYTES, MASTER_BYTES, kept_per_token, step_bytes
 from luthier.planning.setup import Setup
 
 
@@ -32,5 +32,5 @@ def bytes_per_token(setup: Setup, tokens_per_step: float) -> float:
     weights = passes * setup.memory.weights / max(1, setup.forward.tokens)
     each = kept_per_token(shape, trained, setup.way.dtype, setup.forward.row_tokens, setup.r)
     activations = 2 * each * shape.layers + 2 * shape.hidden_size * size
-    optimiser = 2 * trained.parameters * (GRADIENT_BYTES + MOMENT_BYTES + MASTER_BYTES) / max(1.0, tokens_per_step)
-    return weights + activations + optimiser
+    optimiser = step_bytes(trained.parameters, setup.way.optim) + MASTER_BYTES * trained.parameters
+    return weights + activations + 2 * optimiser / max(1.0, tokens_per_step)

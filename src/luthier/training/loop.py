@@ -12,6 +12,7 @@ from torch import nn
 from luthier.core.errors import TrainingError
 from luthier.core.recipe import TrainingSection
 from luthier.kernels.allocator import release_free_pages
+from luthier.training.adamw_8bit import AdamW8bit
 from luthier.training.checkpoint import Checkpoint
 from luthier.training.gradients import norms_by_layer
 from luthier.training.interrupts import interrupts_held_back
@@ -66,7 +67,7 @@ def fit(training: Training[E], checkpoint: Checkpoint, resume: bool, on_step: On
     A checkpoint is written at the start, every `save_seconds`, before every validation and when interrupted.
     """
     settings, schedule = training.settings, training.schedule
-    optimizer = _optimizer(training)
+    optimizer = new_optimizer(training)
     if resume:
         state = checkpoint.load(training.parameters, optimizer)
         training.weights.publish()
@@ -85,7 +86,7 @@ def fit(training: Training[E], checkpoint: Checkpoint, resume: bool, on_step: On
         while not _is_finished(state, training):
             if not _validation_is_due(state, training):  # it is after a resume, where training was killed in it
                 begin = time.monotonic()
-                _set_learning_rate(optimizer, schedule.learning_rate_at(state.step))
+                set_learning_rate(optimizer, schedule.learning_rate_at(state.step))
                 _step(training, optimizer, schedule.steps[state.step], state, checkpoint)
                 if state.step % RELEASE_STEPS == 0:
                     release_free_pages()
@@ -111,13 +112,16 @@ def fit(training: Training[E], checkpoint: Checkpoint, resume: bool, on_step: On
     return state
 
 
-def _optimizer(training: Training[E]) -> torch.optim.AdamW:
-    """AdamW with a group of parameters for each learning rate."""
+def new_optimizer(training: Training[E]) -> torch.optim.Optimizer:
+    """AdamW with a group of parameters for each learning rate; `training.optim` says how its moments are kept."""
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in training.parameters.items():
         groups.setdefault(training.learning_rate_ratios.get(name, 1.0), []).append(parameter)
     described = [{"params": members, "ratio": ratio} for ratio, members in groups.items()]
-    return torch.optim.AdamW(described, betas=ADAM_BETAS, weight_decay=training.settings.weight_decay, fused=True)
+    decay = training.settings.weight_decay
+    if training.settings.optim == "adamw_8bit":
+        return AdamW8bit(described, ADAM_BETAS, decay)
+    return torch.optim.AdamW(described, betas=ADAM_BETAS, weight_decay=decay, fused=True)
 
 
 def _step(
@@ -226,6 +230,6 @@ def _note_validation(state: TrainingState, figures: Mapping[str, float] | None, 
     return False
 
 
-def _set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate * group["ratio"]

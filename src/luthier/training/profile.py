@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from luthier.core.sizes import gigabytes
 from luthier.kernels.ceiling import matmul_flops
-from luthier.training.loop import Training
+from luthier.training.loop import Training, new_optimizer, set_learning_rate
 from luthier.training.memory import KeptBytes
 from luthier.training.objective import E
 
@@ -66,7 +66,8 @@ def profile_step(training: Training[E], model: nn.Module) -> StepProfile:
     step = training.schedule.steps[0]
     examples = [example for batch in step for example in batch]
     parameters = list(training.parameters.values())
-    optimizer = torch.optim.AdamW(parameters, lr=0.0, weight_decay=0.0, fused=True)
+    optimizer = new_optimizer(training)
+    set_learning_rate(optimizer, 0.0)
     kept = KeptBytes(model)
 
     def run() -> None:

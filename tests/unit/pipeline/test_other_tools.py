@@ -31,7 +31,7 @@ peft_use_dora: true
 micro_batch_size: 2
 gradient_accumulation_steps: 4
 num_epochs: 4
-optimizer: adamw_torch
+optimizer: adamw_bnb_8bit
 lr_scheduler: cosine
 learning_rate: 2e-4
 wandb_project:
@@ -109,6 +109,7 @@ def test_axolotl(read):
     training = recipe.training
     assert (training.per_device_train_batch_size, training.gradient_accumulation_steps) == (2, 4)
     assert (training.num_train_epochs, training.learning_rate, training.packing) == (4, 2e-4, True)
+    assert training.optim == "adamw_8bit"
     assert [left_out.partition(":")[0] for left_out in found.without_counterpart] == [
         *("datasets.type", "lora_dropout", "special_tokens", "load_in_8bit")
     ]

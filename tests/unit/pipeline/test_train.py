@@ -158,7 +158,7 @@ def test_recomputing_can_be_asked_for(prepared_shop, reporter):
 
 
 def test_a_training_that_changes_nothing_fails(prepared, monkeypatch):
-    monkeypatch.setattr("luthier.training.loop._set_learning_rate", lambda optimizer, _: _stop(optimizer))
+    monkeypatch.setattr("luthier.training.loop.set_learning_rate", lambda optimizer, _: _stop(optimizer))
     with pytest.raises(TrainingError, match="no weight has changed: nothing was learnt"):
         luthier.train(prepared)
     assert luthier.list_artefacts(prepared, "run") == []

@@ -9,6 +9,7 @@ from luthier.planning.memory import (
     estimate_memory,
     growth,
     kept_per_token,
+    step_bytes,
     tokens_that_fit,
 )
 from luthier.planning.shape import ModelShape
@@ -48,6 +49,13 @@ def test_the_parts_that_need_no_estimate():
 def test_int8_halves_the_matrices_alone():
     lora, bytes_ = estimated(AdapterSection()), estimated(AdapterSection(), int8=True)
     assert lora.weights - bytes_.weights == 30 * sum(linear.parameters for linear in SMOLLM2_135M.linears)
+
+
+def test_moments_in_bytes_take_a_quarter():
+    full, narrow = (estimated(AdapterSection(method="full"), optim=optim) for optim in ("adamw_torch", "adamw_8bit"))
+    assert full.optimiser - narrow.optimiser == pytest.approx(134_515_008 * (8 - 2.03), rel=0.001)
+    assert full.total - narrow.total == full.optimiser - narrow.optimiser
+    assert step_bytes(1000, "adamw_8bit") == 4000 + 2031
 
 
 def test_only_layers_above_the_first_that_trains_keep_anything():
@@ -102,11 +110,11 @@ def test_what_a_token_keeps_is_what_hooks_count(make_model, random_rows, method,
     assert (counted[1] - counted[0]) / 2 == pytest.approx(expected, rel=0.4)
 
 
+FIXED = step_bytes(10, "adamw_torch")
+
+
 def _fit(free, ways=(lambda kept, _: kept,), per_token=100):
-    return tokens_that_fit(5, 30, lambda length: per_token * length, ways, trained=10, free=free)
-
-
-FIXED = 10 * 12
+    return tokens_that_fit(5, 30, lambda length: per_token * length, ways, fixed=FIXED, free=free)
 
 
 def test_tokens_that_fit():

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from luthier.core.recipe import AdapterSection, TrainingSection
+from luthier.core.recipe import AdapterSection, Optim, TrainingSection
 from luthier.core.rows import TokenRow
 from luthier.models.adapter import trainable
 from luthier.models.loading import load_model
@@ -31,16 +31,17 @@ def rows_and_model(folder: Path) -> tuple[list[TokenRow], Any]:
     return rows, prepare(load_model(BaseFiles("tiny", folder, ""), "float32"), AdapterSection(r=4, lora_alpha=8), 0)
 
 
-def new_training(folder: Path) -> Training:
+def new_training(folder: Path, optim: Optim) -> Training:
     rows, model = rows_and_model(folder)
-    schedule = Schedule.of(rows[2:], SETTINGS, 40)
-    return Training(CausalObjective(RowsLoss(model)), MasterWeights(trainable(model)), schedule, rows[:2], SETTINGS)
+    settings = SETTINGS.model_copy(update={"optim": optim})
+    schedule = Schedule.of(rows[2:], settings, 40)
+    return Training(CausalObjective(RowsLoss(model)), MasterWeights(trainable(model)), schedule, rows[:2], settings)
 
 
 if __name__ == "__main__":
     os.fsync = lambda _: None  # the process is killed, but the power stays on
     sys.stdout.reconfigure(line_buffering=True)
-    model_folder, checkpoint_folder = map(Path, sys.argv[1:])
-    training = new_training(model_folder)
-    fit(training, Checkpoint(checkpoint_folder), False, lambda state: sys.stdout.write(f"{state.step}\n"))
+    model_folder, checkpoint_folder, optim = sys.argv[1:]
+    training = new_training(Path(model_folder), optim)
+    fit(training, Checkpoint(Path(checkpoint_folder)), False, lambda state: sys.stdout.write(f"{state.step}\n"))
     time.sleep(60)  # until it is killed, however slow the machine

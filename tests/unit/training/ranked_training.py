@@ -14,10 +14,10 @@ from luthier.training import CausalObjective, Checkpoint, MasterWeights, Ranks, 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    model_folder, out = map(Path, sys.argv[1:])
+    model_folder, out, optim = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
     rows, model = rows_and_model(model_folder)
     ranks = Ranks.join()
-    settings = SETTINGS.model_copy(update={"num_train_epochs": 4, "per_device_train_batch_size": 1})
+    settings = SETTINGS.model_copy(update={"num_train_epochs": 4, "per_device_train_batch_size": 1, "optim": optim})
     schedule = Schedule.of(rows[2:], settings, 40, ranks.size)
     training = Training(
         CausalObjective(RowsLoss(model)), MasterWeights(trainable(model)), schedule, rows[:2], settings, ranks=ranks

@@ -90,7 +90,9 @@ def test_interrupted_anywhere_and_resumed_it_ends_the_same(
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"adapter": {"init_lora_weights": "pissa"}}, {"adapter": {"use_dora": True}}], ids=str
+    "changes",
+    [{}, {"adapter": {"init_lora_weights": "pissa"}}, {"adapter": {"use_dora": True}}, {"optim": "adamw_8bit"}],
+    ids=str,
 )
 def test_interrupted_between_steps_it_goes_on_from_there(new_training, rows, tmp_path, uninterrupted, changes):
     def stop_after_four(state):
@@ -166,15 +168,17 @@ def test_before_a_validation_a_checkpoint_is_written(new_training, rows, tmp_pat
     assert written == [*range(4, total, 4), total]
 
 
-def test_killed_at_a_random_moment_and_resumed_it_ends_the_same(tiny_model_folder, tmp_path):
+@pytest.mark.parametrize("optim", ["adamw_torch", pytest.param("adamw_8bit", marks=pytest.mark.slow)])
+def test_killed_at_a_random_moment_and_resumed_it_ends_the_same(tiny_model_folder, tmp_path, optim):
     """kill -9 of a real process that saves at every step."""
     script = Path(__file__).with_name("killed_training.py")
     new_training = runpy.run_path(str(script))["new_training"]
-    undisturbed, resumed = new_training(tiny_model_folder), new_training(tiny_model_folder)
+    undisturbed, resumed = (new_training(tiny_model_folder, optim) for _ in range(2))
     total = len(resumed.schedule.steps)
     moment = random.SystemRandom().uniform(1, total - 1)
     checkpoint = Checkpoint(tmp_path / "killed")
-    done = _run_and_kill([sys.executable, str(script), str(tiny_model_folder), str(checkpoint.path.parent)], moment)
+    folders = map(str, (tiny_model_folder, checkpoint.path.parent))
+    done = _run_and_kill([sys.executable, str(script), *folders, optim], moment)
 
     assert done - 1 <= checkpoint.state().step <= total, moment
     found = fit(resumed, checkpoint, True, lambda _: None)

@@ -14,7 +14,7 @@ from luthier.core.recipe.reading import SECRET, parse_recipe, recipe_schema
 from luthier.core.recipe.section import Positive, Section, Share
 from luthier.core.recipe.serving import Quantization, ServingSection
 from luthier.core.recipe.sources import RowFormat, SourceSection
-from luthier.core.recipe.training import PreferenceLoss, ReplaySection, Tracker, TrainingSection
+from luthier.core.recipe.training import Optim, PreferenceLoss, ReplaySection, Tracker, TrainingSection
 from luthier.core.recipe.whole import Recipe, Task
 from luthier.core.recipe.writing import with_fields
 
@@ -31,6 +31,7 @@ __all__ = [
     "JudgeSection",
     "Method",
     "ModelSection",
+    "Optim",
     "OverLength",
     "PersonalKind",
     "PlanningSection",

@@ -1,5 +1,5 @@
-// Passes over activations that torch would make one after another, each fused into one. Compiled on first use by
-// luthier.kernels.native; every function has a form in torch beside its caller, which it equals to rounding.
+// Passes over activations and moments that torch would make one after another, each fused into one. Compiled on first
+// use by luthier.kernels.native; every function has a form in torch beside its caller, which it equals to rounding.
 //
 // Suffixes name the type that tensors are stored in; sums are made in float, for double in double. Matrices are by
 // rows. Threads are those of torch: the OpenMP runtime is not linked but found in the process.
@@ -285,6 +285,63 @@ void cross_entropy(S *logits, const int64_t *labels, wide_t<S> *losses, int64_t 
     }
 }
 
+const int64_t MOST_IN_BLOCK = 256;
+
+// The code of each number of a block, by its share of the largest: the first bits of that share are a place in `lookup`.
+inline float encode(const float *numbers, uint8_t *codes, const uint8_t *lookup, int64_t size, int64_t lowest,
+                    int64_t last, int64_t shift) {
+    float most = 0;
+    _Pragma("omp simd reduction(max : most)")
+    for (int64_t i = 0; i < size; ++i)
+        most = std::fabs(numbers[i]) > most ? std::fabs(numbers[i]) : most;
+    float over = most > std::numeric_limits<float>::min() ? most : std::numeric_limits<float>::min();
+    int32_t places[MOST_IN_BLOCK];
+    LANES
+    for (int64_t i = 0; i < size; ++i) {
+        float share = std::fabs(numbers[i]) / over;
+        int32_t bits;
+        std::memcpy(&bits, &share, sizeof bits);
+        int32_t place = (bits >> shift) - int32_t(lowest);
+        place = place < 0 ? 0 : place;
+        places[i] = place > int32_t(last) ? int32_t(last) : place;
+    }
+    for (int64_t i = 0; i < size; ++i)
+        codes[i] = lookup[places[i]];
+    return most;
+}
+
+// A step of AdamW on moments in bytes, in blocks of `size` numbers; see luthier.kernels.adamw_8bit.
+template <class S>
+void adamw_8bit(S *weights, const S *gradients, uint8_t *first_codes, float *first_scales, uint8_t *root_codes,
+                float *root_scales, const float *first_values, const uint8_t *first_lookup, const float *root_values,
+                const uint8_t *root_lookup, int64_t count, int64_t size, int64_t lowest, int64_t last, int64_t shift,
+                float beta1, float beta2, float epsilon, double keep, double rate) {
+    using W = wide_t<S>;
+    EACH_ROW
+    for (int64_t block = 0; block < (count + size - 1) / size; ++block) {
+        int64_t start = block * size, here = count - start < size ? count - start : size;
+        uint8_t *first_code = first_codes + start, *root_code = root_codes + start;
+        float first_scale = first_scales[block], root_scale = root_scales[block];
+        float first[MOST_IN_BLOCK], root[MOST_IN_BLOCK];
+        for (int64_t i = 0; i < here; ++i) {
+            first[i] = first_values[first_code[i]] * first_scale;
+            root[i] = root_values[root_code[i]] * root_scale;
+        }
+        LANES
+        for (int64_t i = 0; i < here; ++i) {
+            float gradient = float(widen(gradients[start + i]));
+            first[i] += (1.0f - beta1) * (gradient - first[i]);
+            root[i] = std::sqrt(beta2 * root[i] * root[i] + (1.0f - beta2) * gradient * gradient);
+            W change = W(first[i] / (root[i] + epsilon));
+            store(weights[start + i], widen(weights[start + i]) * W(keep) - W(rate) * change);
+        }
+        first_scales[block] = encode(first, first_code, first_lookup, here, lowest, last, shift);
+        root_scales[block] = encode(root, root_code, root_lookup, here, lowest, last, shift);
+        for (int64_t i = 0; i < here; ++i)
+            first_code[i] |= std::signbit(first[i]) ? 128 : 0;
+    }
+}
+
 } // namespace
 
 #define FOR_TYPE(S, suffix)                                                                                            \
@@ -326,6 +383,16 @@ void cross_entropy(S *logits, const int64_t *labels, wide_t<S> *losses, int64_t 
     extern "C" void cross_entropy_##suffix(S *logits, const int64_t *labels, wide_t<S> *losses, int64_t rows,          \
                                            int64_t size, int64_t wanted) {                                             \
         cross_entropy(logits, labels, losses, rows, size, wanted);                                                     \
+    }                                                                                                                  \
+    extern "C" void adamw_8bit_##suffix(S *weights, const S *gradients, uint8_t *first_codes, float *first_scales,     \
+                                        uint8_t *root_codes, float *root_scales, const float *first_values,            \
+                                        const uint8_t *first_lookup, const float *root_values,                         \
+                                        const uint8_t *root_lookup, int64_t count, int64_t size, int64_t lowest,       \
+                                        int64_t last, int64_t shift, double beta1, double beta2, double epsilon,       \
+                                        double keep, double rate) {                                                    \
+        adamw_8bit(weights, gradients, first_codes, first_scales, root_codes, root_scales, first_values, first_lookup, \
+                   root_values, root_lookup, count, size, lowest, last, shift, float(beta1), float(beta2),             \
+                   float(epsilon), keep, rate);                                                                        \
     }
 
 FOR_TYPE(bf16, bf16)

@@ -66,6 +66,7 @@ _TASKS = {
     "simpo": "preference",
     "ipo": "preference",
 }
+_ADAMW_8BIT = ("adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "adamw_torch_8bit")
 _DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
@@ -140,7 +141,17 @@ def _quantization(read: ReadConfig, config: Config, _: Places) -> None:
         read.leave_out(name, config[name], "int8 has one: model.quantization")
 
 
+def _optimizer(read: ReadConfig, config: Config, _: Places) -> None:
+    name = "optim" if "optim" in config else "optimizer"
+    if config[name] in _ADAMW_8BIT:
+        read.fields["training.optim"] = "adamw_8bit"
+    else:
+        read.leave_out(name, config[name])
+
+
 COMMON: Mapping[str, Handler] = {
+    "optim": _optimizer,
+    "optimizer": _optimizer,
     "stage": _task,
     "rl": _task,
     "lora_target": _targets,
