@@ -50,6 +50,7 @@ TRAINED = {
     "peak_memory_bytes": "of the process",
     "seconds": "wall time",
     "fast_path_reason": "why it is off, or null",
+    "shares_prefixes": "whether what rows of a step open with is computed once",
     "steps": "optimiser steps",
     "processes": "how many trained together",
     "kept_step": "the step whose weights were kept",

@@ -26,7 +26,7 @@ class RowsLoss:
 
     `fast_path` is "on", or "off: " and the reason; the fast path is used only after its loss and gradients have been
     found equal to the plain path's on a probe. Where the plain path would mix the rows of a batch, it takes them one
-    at a time.
+    at a time. `shares_prefixes` tells whether what rows open with is computed once, which a probe has to allow as well.
     """
 
     def __init__(self, model: Any, fast: bool = True) -> None:
@@ -36,11 +36,11 @@ class RowsLoss:
         self._one_row_at_a_time = not keeps_rows_apart(self._causal, self.plain_sum)
         reason = enable_fast_path(model, self._causal, self.plain_sum, self._fast_sum) if fast else "not asked for"
         self.fast_path = f"off: {reason}" if reason else "on"
-        self._shares = not reason and shares_prefixes(self._causal, model, self._shared_sums)
+        self.shares_prefixes = not reason and shares_prefixes(self._causal, model, self._shared_sums)
 
     def batch(self, rows: Sequence[TokenRow]) -> FlatBatch:
         """The rows for one forward pass; what they share is in it once, where the model takes it."""
-        return FlatBatch.of(rows, shared_prefixes(rows) if self._shares else ())
+        return FlatBatch.of(rows, shared_prefixes(rows) if self.shares_prefixes else ())
 
     def loss_sum(self, batch: FlatBatch) -> torch.Tensor:
         """Sum of the negative log-likelihood over the batch's target tokens, in nats; differentiable."""
@@ -56,7 +56,7 @@ class RowsLoss:
         of at most `most_tokens`, or what the largest batch has, in which each prefix is computed once. Take the
         gradient of each part before the next one is asked for; with the last one the prefixes get theirs."""
         rows = [row for batch in batches for row in batch]
-        if self._shares and shared_prefixes(rows):
+        if self.shares_prefixes and shared_prefixes(rows):
             largest = max(sum(map(len, batch)) for batch in batches)
             yield from self._shared_sums(rows, max(most_tokens, largest))
         else:

@@ -365,6 +365,7 @@ def _figures(training: Training[Any], state: TrainingState, seconds: float) -> d
         "tokens_per_second": round(state.tokens_per_second, 1),
         "fast_path": state_of_path,
         "fast_path_reason": reason or None,
+        "shares_prefixes": training.objective.shares_prefixes,
         "train_loss": statistics.fmean(last_epoch) if last_epoch else None,
         "validation_loss": kept["loss"] if kept else None,
         "validation": {name: value for name, value in kept.items() if name != "step"} if kept else None,

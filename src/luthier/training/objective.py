@@ -52,6 +52,11 @@ class Objective(ABC, Generic[E]):
     def fast_path(self) -> str:
         """ "on", or "off: " and the reason."""
 
+    @property
+    def shares_prefixes(self) -> bool:
+        """Whether what examples of a step open with is computed once."""
+        return False
+
     @abstractmethod
     def step(self, examples: Sequence[E]) -> Callable[[Sequence[E]], torch.Tensor]:
         """The loss of an optimiser step on these examples, as a function of one of its micro-batches: a differentiable
@@ -78,8 +83,8 @@ class Objective(ABC, Generic[E]):
         yield from map(loss_of, batches)
 
 
-class CausalObjective(Objective[TokenRow]):
-    """Cross-entropy of each target token after those before it, in nats."""
+class RowsObjective(Objective[E]):
+    """One that is made of the losses of a causal language model on rows."""
 
     def __init__(self, loss: RowsLoss) -> None:
         self._loss = loss
@@ -87,6 +92,14 @@ class CausalObjective(Objective[TokenRow]):
     @property
     def fast_path(self) -> str:
         return self._loss.fast_path
+
+    @property
+    def shares_prefixes(self) -> bool:
+        return self._loss.shares_prefixes
+
+
+class CausalObjective(RowsObjective[TokenRow]):
+    """Cross-entropy of each target token after those before it, in nats."""
 
     def step(self, examples: Sequence[TokenRow]) -> Callable[[Sequence[TokenRow]], torch.Tensor]:
         """The mean over the target tokens of the whole step."""

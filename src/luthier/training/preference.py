@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 
 from luthier.core.rows import TokenRow
 from luthier.models.losses import RowsLoss
-from luthier.training.objective import Objective
+from luthier.training.objective import RowsObjective
 
 Reference = Mapping[str, float]
 """Log-likelihood in nats of a row's targets before training, by the id of the row."""
@@ -77,18 +77,15 @@ def log_likelihoods(loss: RowsLoss, rows: Sequence[TokenRow]) -> dict[str, float
     return {row.row_id: -row.loss_sum for row in loss.row_losses(rows)}
 
 
-class DpoObjective(Objective[AnswerPair]):
+class DpoObjective(RowsObjective[AnswerPair]):
     """-log sigmoid(reward of the chosen answer less that of the rejected one), a mean over pairs.
 
     Source: Rafailov et al. 2023, Direct Preference Optimization, equation 7. `reference` has each row of each pair.
     """
 
     def __init__(self, loss: RowsLoss, reference: Reference, beta: float) -> None:
-        self._loss, self._reference, self._beta = loss, reference, beta
-
-    @property
-    def fast_path(self) -> str:
-        return self._loss.fast_path
+        super().__init__(loss)
+        self._reference, self._beta = reference, beta
 
     def step(self, examples: Sequence[AnswerPair]) -> Callable[[Sequence[AnswerPair]], torch.Tensor]:
         """The mean over the pairs of the whole step."""
@@ -117,7 +114,7 @@ class DpoObjective(Objective[AnswerPair]):
         return -F.logsigmoid(rewards[0] - rewards[1])
 
 
-class OrpoObjective(Objective[AnswerPair]):
+class OrpoObjective(RowsObjective[AnswerPair]):
     """Cross-entropy of the chosen answers, a mean over their tokens, less `beta` log sigmoid(log odds ratio), a mean
     over pairs. With p the geometric mean of the probabilities of an answer's tokens, its odds are p / (1 - p).
 
@@ -126,11 +123,8 @@ class OrpoObjective(Objective[AnswerPair]):
     """
 
     def __init__(self, loss: RowsLoss, beta: float) -> None:
-        self._loss, self._beta = loss, beta
-
-    @property
-    def fast_path(self) -> str:
-        return self._loss.fast_path
+        super().__init__(loss)
+        self._beta = beta
 
     def step(self, examples: Sequence[AnswerPair]) -> Callable[[Sequence[AnswerPair]], torch.Tensor]:
         """The mean over the chosen tokens, and that over the pairs, of the whole step."""
@@ -153,7 +147,7 @@ class OrpoObjective(Objective[AnswerPair]):
         return -likelihoods[: len(batch)].sum() / chosen_tokens - self._beta * ratios.sum() / len(step)
 
 
-class KtoObjective(Objective[RatedAnswer]):
+class KtoObjective(RowsObjective[RatedAnswer]):
     """1 - sigmoid(reward - z) for answers that were liked and 1 - sigmoid(z - reward) for the others, each times the
     weight of its kind, a mean over answers.
 
@@ -170,12 +164,9 @@ class KtoObjective(Objective[RatedAnswer]):
         desirable_weight: float = 1.0,
         undesirable_weight: float = 1.0,
     ) -> None:
-        self._loss, self._reference, self._beta = loss, reference, beta
+        super().__init__(loss)
+        self._reference, self._beta = reference, beta
         self._weights = {True: desirable_weight, False: undesirable_weight}
-
-    @property
-    def fast_path(self) -> str:
-        return self._loss.fast_path
 
     def step(self, examples: Sequence[RatedAnswer]) -> Callable[[Sequence[RatedAnswer]], torch.Tensor]:
         """The mean over the answers of the whole step, whose mismatched answers are read first."""

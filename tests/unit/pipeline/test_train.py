@@ -94,6 +94,7 @@ def test_kinds_of_adapters_are_trained_and_answer(prepared, adapter):
     with luthier.open_project(prepared.workspace.root, overrides=overrides) as project:
         trained = luthier.train(project)
         assert trained.figures["fast_path"] == "on"
+        assert trained.figures["shares_prefixes"]
         assert trained.figures["unmoved_weights"] == 0
         luthier.evaluate(project, trained.run)
 
