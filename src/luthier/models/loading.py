@@ -13,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 from luthier.core.errors import ModelError, WeightsError
 from luthier.core.recipe import Dtype
 from luthier.models.sources import BaseFiles, refuse_untrusted
+from luthier.models.widened import widened
 
 DTYPES: Mapping[Dtype, torch.dtype] = {
     "bfloat16": torch.bfloat16,
@@ -120,7 +121,7 @@ def _loaded(loader: Any, files: BaseFiles, dtype: Dtype, config: Any = None) -> 
     try:
         with _without_remarks():
             model, report = loader.from_pretrained(
-                files.folder,
+                widened(files.folder, dtype),
                 config=config,
                 dtype=DTYPES[dtype],
                 use_safetensors=True,
