@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from transformers import PreTrainedModel
 
+from luthier.core.errors import ModelError
 from luthier.core.rows import RowLoss, TokenRow
 from luthier.kernels.loss import target_hits, target_losses
 from luthier.models.adapter import without_adapter
@@ -18,6 +19,7 @@ from luthier.models.batch import FlatBatch
 from luthier.models.fast_path import FAST_ATTENTION, enable_fast_path, keeps_rows_apart, shares_prefixes
 from luthier.models.loading import plain_attention
 from luthier.models.prefixes import passes, shared_prefixes
+from luthier.models.sharding import is_sharded
 from luthier.models.shared_states import SharedStates
 
 
@@ -25,8 +27,9 @@ class RowsLoss:
     """The loss of a model, with or without a PEFT adapter, on rows.
 
     `fast_path` is "on", or "off: " and the reason; the fast path is used only after its loss and gradients have been
-    found equal to the plain path's on a probe. Where the plain path would mix the rows of a batch, it takes them one
-    at a time. `shares_prefixes` tells whether what rows open with is computed once, which a probe has to allow as well.
+    found equal to the plain path's on a probe, and not on weights in shards, which come together in the model's own
+    forward pass. Where the plain path would mix the rows of a batch, it takes them one at a time. `shares_prefixes`
+    tells whether what rows open with is computed once, which a probe has to allow as well.
     """
 
     def __init__(self, model: Any, fast: bool = True) -> None:
@@ -35,8 +38,16 @@ class RowsLoss:
         self._one_row_at_a_time = False
         self._one_row_at_a_time = not keeps_rows_apart(self._causal, self.plain_sum)
         reason = enable_fast_path(model, self._causal, self.plain_sum, self._fast_sum) if fast else "not asked for"
-        self.fast_path = f"off: {reason}" if reason else "on"
-        self.shares_prefixes = not reason and shares_prefixes(self._causal, model, self._shared_sums)
+        self._path = f"off: {reason}" if reason else "on"
+        self._shares = not reason and shares_prefixes(self._causal, model, self._shared_sums)
+
+    @property
+    def fast_path(self) -> str:
+        return "off: the weights lie in shards" if is_sharded(self._causal) else self._path
+
+    @property
+    def shares_prefixes(self) -> bool:
+        return self._shares and self.fast_path == "on"
 
     def batch(self, rows: Sequence[TokenRow]) -> FlatBatch:
         """The rows for one forward pass; what they share is in it once, where the model takes it."""
@@ -113,6 +124,12 @@ class RowsLoss:
     def _plain_logits(self, batch: FlatBatch) -> torch.Tensor:
         """Logits at the positions that predict targets, in fp32 for narrower types: [N, vocabulary]."""
         if self._one_row_at_a_time and len(batch.rows) > 1:
+            if is_sharded(self._causal):
+                raise ModelError(
+                    "the model reads rows one at a time, and processes with shards must make as many passes each",
+                    where="training.sharding",
+                    allowed="none, or training.packing: false with per_device_train_batch_size: 1",
+                )
             return torch.cat([self._plain_logits(FlatBatch.of([row])) for row in batch.rows])
         self._attend_by(plain_attention(self._causal))
         output = self._causal(

@@ -25,6 +25,7 @@ from luthier.kernels.allocator import free_memory
 from luthier.models.adapter import learning_rate_ratios, trainable
 from luthier.models.methods import refuse_lossy, save_trained
 from luthier.models.recompute import layers_of, recompute_layers, recomputed_bytes
+from luthier.models.sharding import shard, whole_model
 from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
 from luthier.pipeline.prepare import register_source
@@ -118,17 +119,19 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     if resume and not checkpoint.path.is_file():
         raise TrainingError(f"there is nothing to resume: {_why_not(partial.parent, inputs)}")
     lesson = open_lesson(project, base, dataset)
-    training, model = training_of(project, base, lesson, ranks), lesson.model
-    health = None if resume else _refuse_unsound(project, base, dataset, lesson, training)
+    schedule, most_tokens = _schedule_that_fits(project, lesson, ranks)
+    health = None if resume else _refuse_unsound(project, base, dataset, lesson, most_tokens, ranks)
+    training, model = _training_of(project, base, lesson, ranks, schedule, most_tokens), lesson.model
     profiled = profile_step(training, model) if project.recipe.training.profile else None
     if profiled:
         project.reporter.say(profiled.report())
     start = fingerprints(training.parameters)
     if resume:
         project.reporter.say(f"going on from step {checkpoint.state().step} of {len(training.schedule.steps)}")
-    elif ranks.is_first:
-        _begin(project, partial, inputs)
-        _save(model, partial, base)
+    else:
+        if ranks.is_first:
+            _begin(project, partial, inputs)
+        _save(model, partial, base, ranks)
     ranks.wait()
     trackers_of_first = project.recipe.training.report_to if ranks.is_first else ()
     try:
@@ -145,30 +148,30 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
         if ranks.is_first:
             _write_curves(partial, checkpoint.state(), _title(project, base, partial.stem))
         raise
+    stayed = _refuse_unmoved(start, training)
+    _save(model, partial, base, ranks)
     made = None
     if ranks.is_first:
-        stayed = _refuse_unmoved(start, training)
         about: dict[str, object] = {"task": project.recipe.task, "dtype": base.dtype, "unmoved_weights": stayed}
         about["health"] = health
         if profiled:
             about["profile"] = profiled.to_json()
         figures = about | _figures(training, state, time.monotonic() - begin)
-        made = _finish(project, (base, dataset), partial, model, state, figures)
+        made = _finish(project, (base, dataset), partial, state, figures)
     trained = ranks.agree(made)
     assert trained is not None
     return trained
 
 
 def _refuse_unsound(
-    project: Project, base: Base, dataset: Dataset, lesson: Lesson[Any], training: Training[Any]
+    project: Project, base: Base, dataset: Dataset, lesson: Lesson[Any], most_tokens: int, ranks: Ranks
 ) -> Verdict | None:
     """The verdict of the checks that cost seconds; None where the recipe turns them off. Raises GateRefused, which
     names what failed."""
     if not project.recipe.training.health:
         return None
     clock = Clock()
-    findings = quick_findings(project, base, dataset, lesson, clock, training.most_tokens)
-    findings = training.ranks.agree(findings)
+    findings = ranks.agree(quick_findings(project, base, dataset, lesson, clock, most_tokens))
     verdict = overall(finding.verdict for finding in findings)
     project.reporter.say(f"{len(findings)} checks in {sum(clock.seconds.values()):.1f} s: {verdict}")
     for finding in findings:
@@ -200,18 +203,20 @@ def set_up(
     """Everything that the loop needs, and the model; `some` says which of the training rows to take."""
     lesson = open_lesson(project, base, dataset)
     lesson = replace(lesson, rows=some(lesson.rows))
-    return training_of(project, base, lesson, ranks), lesson.model
+    schedule, most_tokens = _schedule_that_fits(project, lesson, ranks)
+    return _training_of(project, base, lesson, ranks, schedule, most_tokens), lesson.model
 
 
-def training_of(project: Project, base: Base, lesson: Lesson[Any], ranks: Ranks) -> Training[Any]:
-    """Everything that the loop needs to give this lesson."""
+def _training_of(
+    project: Project, base: Base, lesson: Lesson[E], ranks: Ranks, schedule: Schedule[E], most_tokens: int
+) -> Training[E]:
+    """Everything that the loop needs to give this lesson in these steps."""
     recipe, model = project.recipe, lesson.model
-    schedule = lesson.schedule(recipe.training, recipe.data.max_length, ranks.size)
-    lesson.start([*lesson.rows, *lesson.validation])
+    if recipe.training.sharding == "fsdp" and ranks.size > 1:
+        shard(model)
     own = trainable(model)
     weights = MasterWeights(own)
     penalty = StartPenalty(own, weights.parameters, recipe.training.l2_sp) if recipe.training.l2_sp else None
-    schedule, most_tokens = _that_fits(project, schedule, lesson, weights, ranks)
     trained, all_weights = (
         sum(parameter.numel() for parameter in parameters)
         for parameters in (weights.parameters.values(), model.parameters())
@@ -238,12 +243,12 @@ def training_of(project: Project, base: Base, lesson: Lesson[Any], ranks: Ranks)
     )
 
 
-def _that_fits(
-    project: Project, schedule: Schedule[E], lesson: Lesson[E], weights: MasterWeights, ranks: Ranks
-) -> tuple[Schedule[E], int]:
-    """The schedule, in smaller micro-batches where the memory is small; the model then recomputes its layers if need
-    be. The losses stay the same. Beside it how many tokens a forward pass may have that is not one of the schedule's.
-    Raises TrainingError where not even the longest row fits."""
+def _schedule_that_fits(project: Project, lesson: Lesson[E], ranks: Ranks) -> tuple[Schedule[E], int]:
+    """The steps of this lesson, in smaller micro-batches where the memory is small; the model then recomputes its
+    layers if need be. The losses stay the same. Beside them how many tokens a forward pass may have that is not one of
+    the schedule's. Raises TrainingError where not even the longest row fits."""
+    schedule = lesson.schedule(project.recipe.training, project.recipe.data.max_length, ranks.size)
+    lesson.start([*lesson.rows, *lesson.validation])
     training = project.recipe.training
     setting, layers = training.gradient_checkpointing, layers_of(lesson.model)
     if setting is True and not layers:
@@ -260,7 +265,7 @@ def _that_fits(
         max(by_length),
         lambda length: kept_bytes(lesson.objective, by_length[length], lesson.model),
         ways,
-        step_bytes(sum(parameter.numel() for parameter in weights.parameters.values()), training.optim),
+        step_bytes(sum(parameter.numel() for parameter in trainable(lesson.model).values()), training.optim),
         free_memory(),
     )
     tokens, recomputes = ranks.agree((tokens, ways[place] is recomputed))
@@ -304,11 +309,14 @@ def _begin(project: Project, partial: Path, inputs: Mapping[str, object]) -> Non
     write_text(partial / INPUTS, json.dumps(inputs, indent=1))
 
 
-def _save(model: Any, partial: Path, base: Base) -> None:
-    """Write what trains, and make sure that it can be read again: before hours are spent, and at their end."""
-    shutil.rmtree(partial / TRAINED, ignore_errors=True)
-    save_trained(model, partial / TRAINED, base.files.name, base.tokenizer)
-    refuse_lossy(model, partial / TRAINED)
+def _save(model: Any, partial: Path, base: Base, ranks: Ranks) -> None:
+    """Write what trains, and make sure that it can be read again: before hours are spent, and at their end. The first
+    process does, all of them enter."""
+    with whole_model(model, ranks.is_first):
+        if ranks.is_first:
+            shutil.rmtree(partial / TRAINED, ignore_errors=True)
+            save_trained(model, partial / TRAINED, base.files.name, base.tokenizer)
+            refuse_lossy(model, partial / TRAINED)
 
 
 def _why_not(runs: Path, inputs: Mapping[str, object]) -> str:
@@ -384,13 +392,11 @@ def _finish(
     project: Project,
     parents: tuple[Base, Dataset],
     partial: Path,
-    model: Any,
     state: TrainingState,
     figures: Mapping[str, object],
 ) -> Trained:
     """Write the run's folder, register it, and remove the folder of the training in progress."""
     base, dataset = parents
-    _save(model, partial, base)
     inputs = json.loads((partial / INPUTS).read_text(encoding="utf-8"))
     run = content_id("run", [inputs, file_digest(sorted((partial / TRAINED).rglob("*.safetensors")))])
     target = project.workspace.folder("run", run)

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +16,7 @@ from torch import nn
 
 from luthier.core.errors import TrainingError, WorkspaceError
 from luthier.core.files import atomic_path
+from luthier.models.sharding import part_of, whole
 from luthier.training.state import TrainingState
 
 FILE_NAME = "checkpoint.safetensors"
@@ -26,7 +27,8 @@ class Checkpoint:
     """Where a training is kept: weights, the optimiser's tensors, counters and curves in one file; in others the best
     weights so far, and the state before the last validation that was no part of a spike.
 
-    Of several processes that train together one `writes`; the others read only.
+    Of several processes that train together one `writes`, whole tensors also where weights lie in shards; the others
+    read only, and save when it does.
     """
 
     def __init__(self, folder: Path, writes: bool = True) -> None:
@@ -37,13 +39,9 @@ class Checkpoint:
         self, state: TrainingState, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
     ) -> None:
         """Write everything beside the old file, then put it in its place. Raises WorkspaceError for a full disk."""
-        if not self._writes:
-            return
-        tensors = _weights(parameters)
-        for name, parameter in parameters.items():
-            for key, value in optimizer.state.get(parameter, {}).items():
-                tensors[f"{key}/{name}"] = value
-        _write(self.path, tensors, {"state": json.dumps(asdict(state))})
+        tensors = self._collected(_tensors(parameters, optimizer))
+        if self._writes:
+            _write(self.path, tensors, {"state": json.dumps(asdict(state))})
 
     def state(self) -> TrainingState:
         """Counters and curves as they were saved. Raises TrainingError for a damaged file."""
@@ -59,9 +57,9 @@ class Checkpoint:
 
     def save_best(self, parameters: Mapping[str, nn.Parameter]) -> None:
         """Keep these weights as the best. Raises WorkspaceError for a full disk."""
-        if not self._writes:
-            return
-        _write(self._best, _weights(parameters), {})
+        tensors = self._collected(_tensors(parameters))
+        if self._writes:
+            _write(self._best, tensors, {})
 
     def load_best(self, parameters: Mapping[str, nn.Parameter]) -> None:
         """Put the best weights into the parameters. Raises TrainingError for a damaged file."""
@@ -79,14 +77,26 @@ class Checkpoint:
             except OSError:  # no links in this file system
                 shutil.copyfile(self.path, partial)
 
+    def _collected(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        """Whole tensors to write, none where nothing is written: there the parts of shards are only handed over."""
+        collected = ((name, whole(tensor)) for name, tensor in tensors)
+        return {name: tensor for name, tensor in collected if self._writes}
+
     def load_good(self, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
         """Put the weights and the optimiser's tensors of the good state back."""
         with _opened(self._good) as file:
             _restore(file, self._good, parameters, optimizer)
 
 
-def _weights(parameters: Mapping[str, nn.Parameter]) -> dict[str, torch.Tensor]:
-    return {f"{WEIGHT}{name}": parameter.detach() for name, parameter in parameters.items()}
+def _tensors(
+    parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer | None = None
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Names in the file and tensors: weights, and what an optimiser keeps of each."""
+    for name, parameter in parameters.items():
+        yield f"{WEIGHT}{name}", parameter.detach()
+        kept = optimizer.state.get(parameter, {}) if optimizer else {}
+        for key, value in kept.items():
+            yield f"{key}/{name}", value
 
 
 def _write(path: Path, tensors: Mapping[str, torch.Tensor], metadata: dict[str, str]) -> None:
@@ -122,11 +132,12 @@ def _restore(
     if saved != {name: tuple(parameter.shape) for name, parameter in parameters.items()}:
         raise TrainingError("the checkpoint trains other weights than this recipe", where=str(path))
     for name, parameter in parameters.items():
-        parameter.data.copy_(file.get_tensor(f"{WEIGHT}{name}"))
+        parameter.data.copy_(part_of(file.get_tensor(f"{WEIGHT}{name}"), parameter))
     if optimizer is None:
         return
     optimizer.state.clear()
     for name in names:
         key, _, of = name.partition("/")
         if f"{key}/" != WEIGHT:
-            optimizer.state[parameters[of]][key] = file.get_tensor(name)
+            value = file.get_tensor(name)
+            optimizer.state[parameters[of]][key] = part_of(value, parameters[of]) if value.dim() else value

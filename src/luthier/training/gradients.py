@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import torch
 
+from luthier.models.sharding import whole
+
 _LAYER = re.compile(r"\.(\d+)\.")
 
 
@@ -17,6 +19,6 @@ def norms_by_layer(gradients: Mapping[str, torch.Tensor | None]) -> dict[str, fl
     for name, gradient in gradients.items():
         layer = _LAYER.search(name)
         group = f"layer {layer[1]}" if layer else "others"
-        norm = 0.0 if gradient is None else float(torch.linalg.vector_norm(gradient.float()))
+        norm = 0.0 if gradient is None else float(whole(torch.linalg.vector_norm(gradient.float())))
         squares[group] = squares.get(group, 0.0) + norm**2
     return {group: square**0.5 for group, square in squares.items()}

@@ -6,6 +6,7 @@ from hashlib import blake2b
 import torch
 from torch import nn
 
+from luthier.models.sharding import whole
 from luthier.training.finding import Finding, judged
 from luthier.training.first_pass import MeanLoss
 from luthier.training.master import MasterWeights
@@ -49,6 +50,6 @@ def check_learns(
 def fingerprints(parameters: Mapping[str, nn.Parameter]) -> dict[str, bytes]:
     """A digest of each parameter's values, by name: two are equal where all bits are."""
     return {
-        name: blake2b(parameter.detach().flatten().view(torch.uint8).numpy().data, digest_size=16).digest()
+        name: blake2b(whole(parameter.detach()).flatten().view(torch.uint8).numpy().data, digest_size=16).digest()
         for name, parameter in parameters.items()
     }

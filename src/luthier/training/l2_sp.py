@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from luthier.models.sharding import whole
+
 
 class StartPenalty:
     """`coefficient` / 2 times the squared distance of the optimised weights from the model's as they are now.
@@ -25,7 +27,7 @@ class StartPenalty:
         total = 0.0
         for parameter, start in self._pairs:
             away = parameter - start
-            total += float(away.square().sum(dtype=torch.float64))
+            total += float(whole(away.square().sum(dtype=torch.float64)))
             away *= self._coefficient
             parameter.grad = away if parameter.grad is None else parameter.grad.add_(away)
         return self._coefficient / 2 * total

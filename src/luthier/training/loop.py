@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
@@ -12,6 +12,7 @@ from torch import nn
 from luthier.core.errors import TrainingError
 from luthier.core.recipe import TrainingSection
 from luthier.kernels.allocator import release_free_pages
+from luthier.models.sharding import whole
 from luthier.training.adamw_8bit import AdamW8bit
 from luthier.training.checkpoint import Checkpoint
 from luthier.training.gradients import norms_by_layer
@@ -99,11 +100,12 @@ def fit(training: Training[E], checkpoint: Checkpoint, resume: bool, on_step: On
                         checkpoint.save_best(training.parameters)
                     if state.spikes_in_a_row == 0:
                         checkpoint.keep_good()
-            if time.monotonic() - saved > settings.save_seconds:
+            if training.ranks.agree(time.monotonic() - saved > settings.save_seconds):
                 saved = save()
             on_step(state)
     except KeyboardInterrupt:
-        save()
+        if not training.weights.sharded:  # parts of other processes cannot be had when they stop anywhere
+            save()
         raise
     training.ranks.wait()
     if settings.load_best_model_at_end:
@@ -135,7 +137,7 @@ def _step(
     optimizer.zero_grad(set_to_none=True)
     examples = [example for batch in batches for example in batch]
     total = 0.0
-    for loss in training.objective.parts(examples, training.ranks.share(batches), training.most_tokens):
+    for loss in _parts(training, examples, batches):
         (loss * state.loss_scale).backward()
         total += loss.item()
     total = training.ranks.sum(total)
@@ -145,7 +147,7 @@ def _step(
     if _ends_with_validation(state.step + 1, training):
         gradients = {name: parameter.grad for name, parameter in training.parameters.items()}
         state.gradient_curve.append({"step": state.step + 1, **norms_by_layer(gradients)})
-    norm = float(nn.utils.clip_grad_norm_(list(training.parameters.values()), training.settings.max_grad_norm))
+    norm = float(whole(nn.utils.clip_grad_norm_(training.parameters.values(), training.settings.max_grad_norm)))
     finite = math.isfinite(norm) and math.isfinite(total)
     with interrupts_held_back():
         if training.scales_loss:
@@ -166,6 +168,16 @@ def _step(
         state.step += 1
         state.tokens += sum(map(len, examples))
         state.target_tokens += sum(example.target_tokens for example in examples)
+
+
+def _parts(training: Training[E], examples: Sequence[E], batches: Step[E]) -> Iterator[torch.Tensor]:
+    """What this process adds to the loss of a step, in differentiable parts. Where weights lie in shards, all processes
+    make as many passes: one that has none left when others have makes another one's once more, for nothing."""
+    own = training.ranks.share(batches)
+    is_short = training.weights.sharded and len(own) * training.ranks.size < len(batches)
+    passes = [*own, batches[0]] if is_short else own
+    for number, loss in enumerate(training.objective.parts(examples, passes, training.most_tokens)):
+        yield loss if number < len(own) else loss * 0
 
 
 def _count_skipped(state: TrainingState) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 
 class MasterWeights:
@@ -28,6 +29,11 @@ class MasterWeights:
         parameter.register_post_accumulate_grad_hook(partial(_hand_over, master))
         self._narrow.append((parameter, master))
         return master
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process has but a part of every parameter."""
+        return any(isinstance(parameter, DTensor) for parameter in self.parameters.values())
 
     @torch.no_grad()
     def publish(self) -> None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from luthier.core.errors import TrainingError
 
@@ -83,10 +84,11 @@ class Ranks:
         return said[0]
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Add up everyone's gradients, those that are missing as zeros: in each process the same sum."""
-        if self.size == 1:
+        """Add up everyone's gradients, those that are missing as zeros: in each process the same sum. Gradients of
+        weights in shards are sums already."""
+        trained = [parameter for parameter in parameters if not isinstance(parameter, DTensor)]
+        if self.size == 1 or not trained:
             return
-        trained = list(parameters)
         for parameter in trained:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)

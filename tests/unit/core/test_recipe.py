@@ -274,3 +274,12 @@ def test_only_adapters_that_leave_the_weights_alone_train_on_bytes(adapter):
     text = f"name: a\nmodel: {{base: b, quantization: int8}}\ndata: {{sources: [{{path: c}}]}}\nadapter: {adapter}"
     with pytest.raises(RecipeError, match=r"model\.quantization is for LoRA and IA3"):
         parse_recipe(text)
+
+
+@pytest.mark.parametrize(
+    "other", ["task=masked_lm", "task=classification", "model.quantization=int8", "training.profile=true"]
+)
+def test_shards_exclude_what_would_not_work_with_them(other):
+    assert changed("training.sharding=fsdp").training.sharding == "fsdp"
+    with pytest.raises(RecipeError, match=r"training\.sharding"):
+        changed("training.sharding=fsdp", other)

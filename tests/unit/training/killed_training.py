@@ -21,14 +21,17 @@ SETTINGS = TrainingSection(
 )
 
 
-def rows_and_model(folder: Path) -> tuple[list[TokenRow], Any]:
-    """Twelve rows of random tokens, and the tiny model with a fresh adapter."""
+LORA = AdapterSection(r=4, lora_alpha=8)
+
+
+def rows_and_model(folder: Path, adapter: AdapterSection = LORA) -> tuple[list[TokenRow], Any]:
+    """Twelve rows of random tokens, and the tiny model with a fresh adapter or what another method makes of it."""
     source = random.Random(1)
     rows = []
     for number in range(12):
         ids = tuple(source.randrange(320) for _ in range(source.randint(5, 30)))
         rows.append(TokenRow(f"row-{number}", ids, (False, *[True] * (len(ids) - 1))))
-    return rows, prepare(load_model(BaseFiles("tiny", folder, ""), "float32"), AdapterSection(r=4, lora_alpha=8), 0)
+    return rows, prepare(load_model(BaseFiles("tiny", folder, ""), "float32"), adapter, 0)
 
 
 def new_training(folder: Path, optim: Optim) -> Training:

@@ -25,7 +25,7 @@ SCRIPT = Path(__file__).with_name("ranked_training.py")
     [("adamw_torch", 1e-4), pytest.param("adamw_8bit", 1e-2, marks=pytest.mark.slow)],
 )
 def test_two_processes_end_where_one_does(tiny_model_folder, tmp_path, optim, tolerance):
-    found = _train_together(2, tiny_model_folder, tmp_path, optim)
+    found = _train_together(2, tiny_model_folder, tmp_path, arguments=[optim])
     assert found[0]["weights"] == found[1]["weights"]
     assert found[0] == found[1]
 
@@ -37,18 +37,13 @@ def test_two_processes_end_where_one_does(tiny_model_folder, tmp_path, optim, to
     torch.testing.assert_close(torch.tensor(found[0]["weights"]), alone, rtol=0, atol=tolerance)
 
 
-def _train_together(size, model_folder, out, optim):
+def _train_together(size, model_folder, out, script=SCRIPT, arguments=()):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     shared = {"WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(model_folder), str(out), optim],
-            env=os.environ | shared | {"RANK": str(rank)},
-        )
-        for rank in range(size)
-    ]
+    command = [sys.executable, str(script), str(model_folder), str(out), *arguments]
+    processes = [subprocess.Popen(command, env=os.environ | shared | {"RANK": str(rank)}) for rank in range(size)]
     try:
         assert [process.wait(timeout=120) for process in processes] == [0] * size
     finally:

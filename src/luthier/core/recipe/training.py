@@ -49,6 +49,11 @@ class TrainingSection(Section):
         description="adamw_8bit keeps the moments of AdamW in bytes: 2 of each weight that trains instead of 8, at "
         "almost the same loss",
     )
+    sharding: Literal["none", "fsdp"] = Field(
+        "none",
+        description="of several processes: fsdp leaves to each a part of every weight, gradient and optimiser state "
+        "(FSDP2); with none each has all of them",
+    )
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="of AdamW")
     max_grad_norm: Annotated[float, Field(gt=0)] = Field(
         1.0, description="a gradient with a larger norm is scaled down to it"

@@ -41,6 +41,18 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
+    def _shards_are_of_decoders(self) -> "Recipe":
+        if self.training.sharding != "none" and self.task in ("classification", "masked_lm"):
+            raise ValueError(f"training.sharding is for models that write text, not task {self.task}")
+        if self.training.sharding != "none" and self.model.quantization:
+            raise ValueError("training.sharding is for weights as they are: leave out model.quantization")
+        if self.training.sharding != "none" and self.training.profile:
+            raise ValueError("training.profile is of weights that are whole: leave out training.sharding")
+        if self.training.sharding != "none" and self.training.optim != "adamw_torch":
+            raise ValueError(f"training.sharding is for training.optim adamw_torch, not {self.training.optim}")
+        return self
+
+    @model_validator(mode="after")
     def _pretraining_trains_all(self) -> "Recipe":
         if self.model.config and self.task not in ("causal_lm", "masked_lm"):
             raise ValueError(f"model.config is for task causal_lm or masked_lm, not {self.task}")
