@@ -103,7 +103,7 @@ def test_kinds_of_adapters_are_trained_and_answer(prepared, adapter):
     ("adapter", "folder"),
     [
         ({"method": "lora", "quantization": "int8"}, "adapter"),
-        ({"method": "full"}, "model"),
+        ({"method": "full", "optim": "adamw_8bit"}, "model"),
         ({"method": "full", "dtype": "float16"}, "model"),
         ({"method": "freeze", "last_layers": 1}, "model"),
         ({"method": "ia3"}, "adapter"),
@@ -112,7 +112,7 @@ def test_kinds_of_adapters_are_trained_and_answer(prepared, adapter):
     ids=str,
 )
 def test_every_method_is_trained_evaluated_and_answers(prepared, adapter, folder):
-    sections = {"quantization": "model", "dtype": "model"}
+    sections = {"quantization": "model", "dtype": "model", "optim": "training"}
     overrides = [f"{sections.get(name, 'adapter')}.{name}={value}" for name, value in adapter.items()]
     overrides += ["training.num_train_epochs=1", "training.learning_rate=5e-3"]
     with luthier.open_project(prepared.workspace.root, overrides=overrides) as project:
@@ -148,6 +148,16 @@ def test_where_memory_is_small_batches_are_smaller_and_layers_recomputed(prepare
     monkeypatch.setattr("luthier.pipeline.train.free_memory", lambda: 300_000)
     with pytest.raises(TrainingError, match=r"^data\.max_length: the longest row, \d+ tokens, does not fit"):
         luthier.train(prepared)
+
+
+def test_moments_in_bytes_are_told_and_planned(prepared_shop, reporter):
+    overrides = ["training.optim=adamw_8bit", "training.num_train_epochs=1", "training.loraplus_lr_ratio=4"]
+    with luthier.open_project(prepared_shop, overrides=overrides, reporter=reporter) as project:
+        planned = luthier.plan(project).figures.memory
+        trained = luthier.train(project)
+    assert any("moments in bytes (adamw_8bit), fast path on" in line for line in reporter.said)
+    assert planned.optimiser == pytest.approx(planned.gradients / 4 * 2.03, rel=0.01)
+    assert trained.figures["unmoved_weights"] == 0
 
 
 def test_recomputing_can_be_asked_for(prepared_shop, reporter):
