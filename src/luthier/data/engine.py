@@ -13,7 +13,7 @@ os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
 
 import daft
 
-__all__ = ["daft", "running_on", "worker_count"]
+__all__ = ["daft", "ray_running", "running_on", "worker_count"]
 
 LOCAL = "local"
 _RAY = "ray"
@@ -32,13 +32,21 @@ def running_on(engine: str) -> Iterator[None]:
         _set_runner("native")
         yield
         return
-    ray = _import_ray()
-    started = not ray.is_initialized()
-    if started:
-        _start(ray, engine)
-    try:
+    with ray_running(engine, "data.engine"):
         _set_runner("ray")
         yield
+
+
+@contextmanager
+def ray_running(engine: str, field: str) -> Iterator[Any]:
+    """Ray's own module with a Ray to work on: one that is started here (`ray`), or a cluster (`ray://host:port`); it is
+    left as it was found. `field` is what the recipe calls it. Raises RecipeError as `running_on` does."""
+    ray = _import_ray(field)
+    started = not ray.is_initialized()
+    if started:
+        _start(ray, engine, field)
+    try:
+        yield ray
     finally:
         if started:
             ray.shutdown()
@@ -63,16 +71,16 @@ def _set_runner(kind: str) -> None:
         )
 
 
-def _import_ray() -> Any:
+def _import_ray(field: str = "data.engine") -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
     except ImportError as error:
-        raise RecipeError("data.engine: Ray is not installed", where="recipe", allowed=_NOT_INSTALLED) from error
+        raise RecipeError(f"{field}: Ray is not installed", where="recipe", allowed=_NOT_INSTALLED) from error
     return ray
 
 
-def _start(ray: Any, engine: str) -> None:
+def _start(ray: Any, engine: str, field: str) -> None:
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     try:
         if engine == _RAY:
@@ -81,4 +89,4 @@ def _start(ray: Any, engine: str) -> None:
             ray.init(address=engine, **quiet)
     except Exception as error:  # Ray has no one base class for what goes wrong here
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise RecipeError(f"data.engine: cannot reach {engine}: {reason}", where="recipe") from error
+        raise RecipeError(f"{field}: cannot reach {engine}: {reason}", where="recipe") from error

@@ -46,7 +46,7 @@ SHARE_OF_CEILING = 0.17
 """The demo's training: 606 tokens a second of 0.5 billion operations each, of 1.8 TFLOP/s measured there."""
 EXTRAS = {
     "harness": "lm-evaluation-harness measures a run on its tasks",
-    "ray": "data.engine: ray cleans data on a cluster",
+    "ray": "data.engine and training.engine: ray cleans and trains on a cluster",
     "trackers": "training.report_to: TensorBoard, MLflow, Weights & Biases",
 }
 """What the optional parts bring, by the name that pip installs them under."""

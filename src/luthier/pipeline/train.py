@@ -28,6 +28,7 @@ from luthier.models.recompute import layers_of, recompute_layers, recomputed_byt
 from luthier.models.sharding import shard, whole_model
 from luthier.pipeline.base import Base, open_base
 from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
+from luthier.pipeline.on_ray import on_ray
 from luthier.pipeline.prepare import register_source
 from luthier.pipeline.project import Project
 from luthier.pipeline.quick_checks import Clock, quick_findings, refuse_failed, told
@@ -55,8 +56,9 @@ from luthier.training.profile import profile_step
 TRAINED = "trained"
 INPUTS = "inputs.json"
 CURVES, PICTURE = "curves.json", "curves.png"
-WITHOUT_INFLUENCE = {"report_to", "profile", "health", "find_learning_rate"}
+WITHOUT_INFLUENCE = {"report_to", "profile", "health", "find_learning_rate", "engine", "num_workers"}
 """Fields of the recipe's training that do not change what a training comes to."""
+HOW_TO_RESUME = "Training was stopped. Go on with: luthier {} --resume"
 PASS_TOKENS = 2048
 """Of a forward pass for rows that share a prefix, where memory allows: enough for products to run at full speed."""
 
@@ -78,14 +80,15 @@ def train(project: Project, resume: bool = False) -> Trained:
 
     An interrupted training stays in `.luthier/runs/NAME.partial`, after Ctrl-C with its curves so far. `resume` goes on
     from its last checkpoint and is refused where base model, dataset or recipe differ; without it the interrupted one
-    is put aside and gets collected by `luthier registry gc`. Of processes that torchrun has started the first one tells
-    what happens and writes; the others take their share of each step. Raises DatasetError without a dataset,
-    GateRefused where the checks that cost seconds find something unsound (`training.health`), TrainingError where
-    training cannot go on, RecipeError for a model that begins from nothing: see `pretrain`.
+    is put aside and gets collected by `luthier registry gc`. Of processes that torchrun or Ray (`training.engine`) has
+    started the first one tells what happens and writes; the others take their share of each step. Raises DatasetError
+    without a dataset, GateRefused where the checks that cost seconds find something unsound (`training.health`),
+    TrainingError where training cannot go on, RecipeError for a model that begins from nothing: see `pretrain`, and for
+    a Ray that cannot be had.
     """
     if project.recipe.model.config:
         raise RecipeError("the model begins from nothing", where="model.config", allowed="run: luthier pretrain")
-    return _on_all_ranks(project, resume)
+    return _where_it_is_to_run(project, resume)
 
 
 def pretrain(project: Project, resume: bool = False) -> Trained:
@@ -97,7 +100,18 @@ def pretrain(project: Project, resume: bool = False) -> Trained:
         raise RecipeError(
             "the recipe has a base model", where="model.base", allowed="model.config and tokenizer, or: luthier train"
         )
-    return _on_all_ranks(project, resume)
+    return _where_it_is_to_run(project, resume)
+
+
+def _where_it_is_to_run(project: Project, resume: bool) -> Trained:
+    settings = project.recipe.training
+    if settings.engine == "local":
+        return _on_all_ranks(project, resume)
+    try:
+        return on_ray(project, settings.engine, settings.num_workers, partial(_on_all_ranks, resume=resume))
+    except KeyboardInterrupt:
+        project.reporter.say(HOW_TO_RESUME.format("pretrain" if project.recipe.model.config else "train"))
+        raise
 
 
 def _on_all_ranks(project: Project, resume: bool) -> Trained:
@@ -144,7 +158,7 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
             state = fit(training, checkpoint, resume, on_step)
     except KeyboardInterrupt:
         verb = "pretrain" if project.recipe.model.config else "train"
-        project.reporter.say(f"Training was stopped. Go on with: luthier {verb} --resume")
+        project.reporter.say(HOW_TO_RESUME.format(verb))
         if ranks.is_first:
             _write_curves(partial, checkpoint.state(), _title(project, base, partial.stem))
         raise

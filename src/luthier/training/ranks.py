@@ -1,7 +1,7 @@
 """Several processes that train one model together, each on a share of every step's micro-batches.
 
 All of them know the whole schedule, so that the only things they exchange are gradients and losses; each then makes the
-same step. `torchrun` starts them and says which is which.
+same step. `torchrun` or Ray Train starts them and says which is which.
 """
 
 import os
@@ -29,14 +29,13 @@ class Ranks:
 
     @classmethod
     def join(cls) -> "Ranks":
-        """Meet the other processes that torchrun has started; alone where it has not. Gradients go through gloo.
+        """Meet the other processes that torchrun or Ray has started; alone where none has. Gradients go through gloo.
 
         Raises TrainingError where the others cannot be reached.
         """
-        size = int(os.environ.get("WORLD_SIZE", "1"))
-        if size == 1:
-            return cls()
         if not dist.is_initialized():
+            if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+                return cls()
             try:
                 dist.init_process_group("gloo")
             except (RuntimeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""`luthier train` in several processes, as torchrun starts them."""
+"""`luthier train` in several processes, as torchrun and Ray start them."""
 
 import json
 import os
@@ -16,19 +16,24 @@ SETTINGS = ["training.num_train_epochs=2", "training.eval_steps=4"]
 LUTHIER = Path(sys.executable).with_name("luthier")
 
 
-def _torchrun(shop, *overrides):
-    """The figures of a training by two processes."""
+def _luthier(shop, command, *overrides):
+    """`luthier train`, ended."""
     options = [part for override in (*SETTINGS, *overrides) for part in ("-o", override)]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        [*launcher, str(LUTHIER), "train", "--json", *options],
+    return subprocess.run(
+        [*map(str, command), "train", "--json", *options],
         cwd=shop,
         capture_output=True,
         text=True,
-        timeout=250,
+        timeout=280,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         check=False,
     )
+
+
+def _torchrun(shop, *overrides):
+    """The figures of a training by two processes."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", LUTHIER]
+    done = _luthier(shop, launcher, *overrides)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -71,3 +76,31 @@ def test_two_processes_make_the_run_that_one_makes(prepared_shop, settings):
         assert luthier.evaluate(project, together["run"]).to_json()["metrics"]["validation_loss"][
             "value"
         ] == pytest.approx(together["validation_loss"], rel=1e-3)
+
+
+def test_ray_starts_the_same_training(prepared_shop):
+    torchrun = _torchrun(prepared_shop)
+    done = _luthier(prepared_shop, [LUTHIER], "training.engine=ray", "training.num_workers=2")
+    assert done.returncode == 0, done.stderr
+    assert "training: 8 of 8" in done.stderr
+    ray = json.loads(done.stdout)
+    assert ray["processes"] == 2
+    for name in ("train_loss", "validation_loss"):
+        assert ray[name] == pytest.approx(torchrun[name], abs=1e-6)
+    with luthier.open_project(prepared_shop) as project:
+        assert luthier.list_artefacts(project, "run")[0].artefact.id == ray["run"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (["training.num_workers=99"], "recipe: training.num_workers: 99 processes, and Ray has "),
+        (["training.learning_rate=1e-30"], "no weight has changed: nothing was learnt"),
+    ],
+    ids=str,
+)
+def test_what_a_worker_finds_wrong_is_said_here(prepared_shop, overrides, says):
+    done = _luthier(prepared_shop, [LUTHIER], "training.engine=ray", *overrides)
+    assert done.returncode == 1
+    assert says in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from luthier.core.recipe.cleaning import CleanSection
-from luthier.core.recipe.section import Positive, Section, Share
+from luthier.core.recipe.section import ENGINE, Positive, Section, Share
 from luthier.core.recipe.sources import SourceSection
 
 OverLength = Literal["drop", "truncate"]
@@ -53,7 +53,7 @@ class DataSection(Section):
         description="what becomes of longer rows: drop; or truncate, by which a conversation loses its oldest "
         "exchanges, and text its end",
     )
-    engine: Annotated[str, Field(pattern=r"^(local|ray|ray://[^/\s]+:\d+)$")] = Field(
+    engine: Annotated[str, Field(pattern=ENGINE)] = Field(
         "local",
         description="where records are cleaned: local, ray (one that is started here) or ray://host:port; "
         "the dataset is the same",

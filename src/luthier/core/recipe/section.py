@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
+ENGINE = r"^(local|ray|ray://[^/\s]+:\d+)$"
+"""Where work is done: here, on a Ray that is started here, or on a cluster."""
 
 
 class Section(BaseModel):

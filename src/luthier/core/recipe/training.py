@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from luthier.core.recipe.section import Positive, Section, Share, refuse_set
+from luthier.core.recipe.section import ENGINE, Positive, Section, Share, refuse_set
 
 PreferenceLoss = Literal["dpo", "orpo", "kto"]
 Optim = Literal["adamw_torch", "adamw_8bit"]
@@ -49,6 +49,12 @@ class TrainingSection(Section):
         description="adamw_8bit keeps the moments of AdamW in bytes: 2 of each weight that trains instead of 8, at "
         "almost the same loss",
     )
+    engine: Annotated[str, Field(pattern=ENGINE)] = Field(
+        "local",
+        description="where Luthier starts the processes that train: local (this one, or those of torchrun), ray (one "
+        "that is started here) or ray://host:port",
+    )
+    num_workers: Positive = Field(1, description="engine ray: how many processes train together")
     sharding: Literal["none", "fsdp"] = Field(
         "none",
         description="of several processes: fsdp leaves to each a part of every weight, gradient and optimiser state "
@@ -106,6 +112,12 @@ class TrainingSection(Section):
     undesirable_weight: Annotated[float, Field(gt=0)] = Field(
         1.0, description="kto: what one that was not liked counts"
     )
+
+    @model_validator(mode="after")
+    def _workers_are_of_ray(self) -> "TrainingSection":
+        if self.engine == "local":
+            refuse_set(self, ("num_workers",), "engine ray, not local: torchrun says how many it starts")
+        return self
 
     @model_validator(mode="after")
     def _weights_are_of_kto(self) -> "TrainingSection":
