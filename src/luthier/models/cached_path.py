@@ -17,7 +17,7 @@ from transformers import AttentionInterface, PreTrainedModel
 
 from luthier.kernels.cached_attention import AttentionArguments
 from luthier.kernels.gated import is_silu
-from luthier.kernels.int8 import Int8LayerEnd, Int8Weight
+from luthier.kernels.quantized import QuantizedLayerEnd, QuantizedWeight
 from luthier.kernels.stacked_lora import AdapterPlan, StackedLinear
 from luthier.models.quantized import QuantizedLinear
 
@@ -173,14 +173,14 @@ class _JointLayer:
     def linears(self) -> list[StackedLinear]:
         return [self._qkv, self._output, self._gate_up, self._down]
 
-    def _quantized_end(self, norm: tuple[torch.Tensor, float] | None) -> Int8LayerEnd | None:
+    def _quantized_end(self, norm: tuple[torch.Tensor, float] | None) -> QuantizedLayerEnd | None:
         """All after the attention as one kernel, where the layer computes nothing else and its weights are bytes."""
         products = [linear.base for linear in (self._output, self._gate_up, self._down)]
         weights = [each.weight for each in products if isinstance(each, QuantizedProduct) and each.bias is None]
         if norm is None or self._norm is None or len(weights) < len(products) or not is_silu(self._activation):
             return None
         output, gate_up, down = weights
-        return Int8LayerEnd(output, *norm, gate_up, down)
+        return QuantizedLayerEnd(output, *norm, gate_up, down)
 
     def __call__(
         self,
@@ -192,7 +192,7 @@ class _JointLayer:
         """hidden_states: [1, T, hidden_size], and so the result."""
         x = hidden_states[0]
         tokens, heads, key_heads = x.shape[0], self._heads, self._key_heads
-        end = self._end if self._end is not None and not self._plan.spans and Int8Weight.serves(x) else None
+        end = self._end if self._end is not None and not self._plan.spans and QuantizedWeight.serves(x) else None
         states = self._attention_inputs(x.contiguous(), end is not None).view(tokens, -1, self._head_dim)
         if self._query_norm is not None and self._key_norm is not None:
             query, key, value = states.split((heads, key_heads, key_heads), 1)
@@ -235,7 +235,7 @@ def _joint_linear(modules: list[Any], names: Mapping[int, str], plan: AdapterPla
 
 def _join_quantized(modules: list[Any], columns: list[slice], bias: torch.Tensor | None) -> Product:
     """The modules are left with views of the joint weight."""
-    weight = Int8Weight.join([module.quantized for module in modules])
+    weight = QuantizedWeight.join([module.quantized for module in modules])
     for module, outputs in zip(modules, columns, strict=True):
         module.quantized = weight.part(outputs)
     return QuantizedProduct(weight, bias)
@@ -245,7 +245,7 @@ def _join_quantized(modules: list[Any], columns: list[slice], bias: torch.Tensor
 class QuantizedProduct:
     """A linear layer with a quantised weight; bias: [out] or None."""
 
-    weight: Int8Weight
+    weight: QuantizedWeight
     bias: torch.Tensor | None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:

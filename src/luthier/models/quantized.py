@@ -10,10 +10,12 @@ from transformers.pytorch_utils import Conv1D
 
 from luthier.core.errors import ModelError, WeightsError
 from luthier.core.recipe import Quantization
-from luthier.kernels.int8 import Int8Weight, int8_linear, quantize
+from luthier.kernels.int8 import int8_linear, quantize
+from luthier.kernels.quantized import Bits, QuantizedWeight
 
-WEIGHTS: Mapping[Quantization, Callable[[torch.Tensor], Int8Weight]] = {"int8": Int8Weight.of}
-"""How weights [out, in] are quantised for inference, by what the recipe calls it."""
+BITS: Mapping[Quantization, Bits] = {"int8": 8, "int4": 4}
+HEAD_BITS: Bits = 8
+"""Of the head at least: its error goes straight into the logits."""
 
 
 class Int8Linear(nn.Linear):
@@ -56,9 +58,8 @@ class QuantizedLinear(nn.Linear):
     `quantized` is its weight; `weight` has the shape and type that it stands for, and no numbers.
     """
 
-    def __init__(self, quantized: Int8Weight, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
-        outputs, size = quantized.numbers.shape
-        super().__init__(size, outputs, bias=False, device="meta", dtype=dtype)
+    def __init__(self, quantized: QuantizedWeight, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
+        super().__init__(quantized.size, quantized.outputs, bias=False, device="meta", dtype=dtype)
         self.requires_grad_(False)
         self.quantized = quantized
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach(), requires_grad=False))
@@ -75,7 +76,9 @@ def quantize_for_inference(model: PreTrainedModel, quantization: Quantization) -
     WeightsError for weights that are not finite.
     """
     quantized = {
-        name: QuantizedLinear(_quantized(name, layer, quantization), layer.bias, layer.weight.dtype)
+        name: QuantizedLinear(
+            _quantized(name, layer, _bits(model, layer, quantization)), layer.bias, layer.weight.dtype
+        )
         for name, layer in _linears(model)
     }
     own = {name: model.get_submodule(name) for name in quantized}
@@ -98,7 +101,7 @@ def round_weights(model: PreTrainedModel, quantization: Quantization) -> PreTrai
     """Give every linear layer, in its own type, the weights that `quantize_for_inference` would keep: to measure what
     that does by any other path. Raises as that does. Returns the model."""
     for name, layer in list(_linears(model)):
-        rounded = _quantized(name, layer, quantization).dense().to(layer.weight.dtype)
+        rounded = _quantized(name, layer, _bits(model, layer, quantization)).dense().to(layer.weight.dtype)
         rounded = rounded.t().contiguous() if isinstance(layer, Conv1D) else rounded
         layer.weight = nn.Parameter(rounded, requires_grad=False)
     return model
@@ -111,11 +114,15 @@ def _linears(model: PreTrainedModel) -> Iterator[tuple[str, Any]]:
     return iter(found)
 
 
-def _quantized(name: str, layer: Any, quantization: Quantization) -> Int8Weight:
+def _bits(model: PreTrainedModel, layer: nn.Module, quantization: Quantization) -> Bits:
+    return HEAD_BITS if layer is model.get_output_embeddings() else BITS[quantization]
+
+
+def _quantized(name: str, layer: Any, bits: Bits) -> QuantizedWeight:
     weight = layer.weight.t() if isinstance(layer, Conv1D) else layer.weight
     if not bool(torch.isfinite(weight).all()):
         raise WeightsError(f"the weights of {name} hold infinite or undefined values", where="serving.quantization")
-    return WEIGHTS[quantization](weight)
+    return QuantizedWeight.of(weight, bits)
 
 
 def _put(model: PreTrainedModel, layers: Mapping[str, nn.Module]) -> None:

@@ -23,7 +23,7 @@ KINDS = {
     "dora": {"r": 4, "use_dora": True},
 }
 IA3_TARGETS = {"GPT2": (["c_attn", "mlp.c_proj"], ["mlp.c_proj"]), "Phi3": (["qkv_proj", "down_proj"], ["down_proj"])}
-QUANTIZATIONS = ("int8",)
+QUANTIZATIONS = ("int8", "int4")
 LLAMA_IA3 = (["k_proj", "v_proj", "down_proj"], ["down_proj"])
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from luthier.core.recipe.section import Positive, Section
 
-Quantization = Literal["int8"]
+Quantization = Literal["int8", "int4"]
 
 
 class ServingSection(Section):
@@ -21,6 +21,6 @@ class ServingSection(Section):
     )
     quantization: Quantization | None = Field(
         None,
-        description="weights that answer, in chat, serve and evaluate: int8 reads a byte for each and is up to four "
-        "times as fast as float32; null answers with those of model.dtype",
+        description="weights that answer, in chat, serve and evaluate: int8 reads a byte for each, int4 five bits, "
+        "at some cost in quality; null answers with those of model.dtype",
     )
