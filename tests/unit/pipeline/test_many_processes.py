@@ -95,7 +95,7 @@ def test_ray_starts_the_same_training(prepared_shop):
     ("overrides", "says"),
     [
         (["training.num_workers=99"], "recipe: training.num_workers: 99 processes, and Ray has "),
-        (["training.learning_rate=1e-30"], "no weight has changed: nothing was learnt"),
+        (["adapter.target_modules=q_prj"], "no linear layer is called 'q_prj' (did you mean q_proj?)"),
     ],
     ids=str,
 )
