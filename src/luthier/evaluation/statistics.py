@@ -106,7 +106,8 @@ def _checked(rows: ArrayLike) -> Numbers:
 
 def _sums(array: Numbers, places: NDArray[np.int32]) -> Numbers:
     """Sums over the rows of each resample: [resamples, columns] of array [rows, columns], places [resamples, rows]."""
-    counts = np.stack([np.bincount(drawn, minlength=len(array)) for drawn in places])
+    own_range = places + len(array) * np.arange(len(places))[:, None]
+    counts = np.bincount(own_range.ravel(), minlength=places.size).reshape(places.shape)
     sums: Numbers = counts.astype(np.float64) @ array
     return sums
 
