@@ -10,6 +10,7 @@ LUTHIER = (sys.executable, "-c", "import luthier.cli; luthier.cli.main()")
 """The command in a process of its own: a process keeps to the engine that it began with."""
 
 
+@pytest.mark.slow
 def test_a_ray_that_is_started_here_gives_the_same_dataset(prepared_shop):
     [local] = (folder.name for folder in (prepared_shop / ".luthier" / "datasets").iterdir())
     ended = subprocess.run(

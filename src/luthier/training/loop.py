@@ -174,9 +174,11 @@ def _parts(training: Training[E], examples: Sequence[E], batches: Step[E]) -> It
     """What this process adds to the loss of a step, in differentiable parts. Where weights lie in shards, all processes
     make as many passes: one that has none left when others have makes another one's once more, for nothing."""
     own = training.ranks.share(batches)
-    is_short = training.weights.sharded and len(own) * training.ranks.size < len(batches)
-    passes = [*own, batches[0]] if is_short else own
-    for number, loss in enumerate(training.objective.parts(examples, passes, training.most_tokens)):
+    if not training.weights.sharded or len(own) * training.ranks.size >= len(batches):
+        yield from training.objective.parts(examples, own, training.most_tokens)
+        return
+    # Under shards no prefix is shared, so that each batch is one part.
+    for number, loss in enumerate(training.objective.parts(examples, [*own, batches[0]], training.most_tokens)):
         yield loss if number < len(own) else loss * 0
 
 

@@ -13,7 +13,8 @@ from luthier.models.sources import BaseFiles
 from luthier.training import Checkpoint, Ranks, fit
 
 HERE = Path(__file__).parent
-METHODS = [pytest.param("lora", marks=pytest.mark.slow), "full"]
+pytestmark = pytest.mark.slow
+METHODS = ["lora", "full"]
 
 
 @pytest.fixture(scope="module")
