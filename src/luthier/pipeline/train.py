@@ -236,9 +236,10 @@ def _training_of(
         for parameters in (weights.parameters.values(), model.parameters())
     )
     replay = f" and {len(lesson.replay)} to replay" if lesson.replay else ""
+    epochs = recipe.training.num_train_epochs
     moments = ", moments in bytes (adamw_8bit)" if recipe.training.optim == "adamw_8bit" else ""
     project.reporter.say(
-        f"{len(lesson.rows)} rows{replay}, {len(schedule.steps)} steps in {recipe.training.num_train_epochs} epochs, "
+        f"{len(lesson.rows)} rows{replay}, {len(schedule.steps)} steps in {epochs} epoch{'s' * (epochs > 1)}, "
         f"{recipe.adapter.method}: {trained:,} of {all_weights:,} weights train, "
         f"{base.dtype}{moments}, fast path {lesson.objective.fast_path}"
     )
