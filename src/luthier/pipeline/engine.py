@@ -9,6 +9,7 @@ from typing import Any
 
 from luthier.core.artefacts import Artefact
 from luthier.core.generation import GenerationEvent, GenerationRequest, events_of
+from luthier.core.recipe import Quantization
 from luthier.core.rows import Message
 from luthier.inference import Engine
 from luthier.models.adapter import without_adapter
@@ -44,6 +45,12 @@ class RunsGenerator:
             with closing(events_of(engine, [requests[index] for index in indices])) as events:
                 for event in events:
                     yield replace(event, index=indices[event.index])
+
+    def quantization(self, model: str) -> Quantization | None:
+        """How the weights that answer for a model are quantised; None where it has kept its own."""
+        asked = self._project.recipe.serving.quantization
+        with self._loading:
+            return asked if self._engine_for(model).weights == asked else None
 
     def _engine_for(self, model: str) -> Engine:
         if model == self._base_id:

@@ -234,21 +234,22 @@ class _Examiner:
     def _losses(self, model: str, splits: Sequence[Sequence[TokenRow]]) -> list[list[RowLoss]]:
         """The losses of each split's rows."""
         self.project.reporter.say(f"measuring the loss of {model}")
+        quantization = self.generator.quantization(model)
+
+        def as_answering(loaded: Any) -> Any:
+            """With the weights that the model answers with: the gates judge what is served."""
+            return round_weights(loaded, quantization) if quantization else loaded
+
+        def load_whole(files: BaseFiles, dtype: Dtype) -> Any:
+            return as_answering(load_model(files, dtype))
+
         if model == self.base.artefact.id:
-            loaded = self._as_answering(self.base.load())
+            loaded = as_answering(self.base.load())
         else:
             folder, base = run_folder(self.project, model), self.base
-            loaded = load_trained(folder, lambda: self._as_answering(base.load()), base.dtype, self._load_whole)
+            loaded = load_trained(folder, lambda: as_answering(base.load()), base.dtype, load_whole)
         loss = RowsLoss(loaded)
         return [loss.row_losses(rows) for rows in splits]
-
-    def _load_whole(self, files: BaseFiles, dtype: Dtype) -> Any:
-        return self._as_answering(load_model(files, dtype))
-
-    def _as_answering(self, model: Any) -> Any:
-        """With the weights that the model answers with: the gates judge what is served."""
-        quantization = self.project.recipe.serving.quantization
-        return round_weights(model, quantization) if quantization else model
 
     def _ask(
         self, model: str, prompts: Sequence[Request], most: int, temperature: float = 0.0, what: str = "asking"

@@ -58,7 +58,6 @@ INPUTS = "inputs.json"
 CURVES, PICTURE = "curves.json", "curves.png"
 WITHOUT_INFLUENCE = {"report_to", "profile", "health", "find_learning_rate", "engine", "num_workers"}
 """Fields of the recipe's training that do not change what a training comes to."""
-HOW_TO_RESUME = "Training was stopped. Go on with: luthier {} --resume"
 PASS_TOKENS = 2048
 """Of a forward pass for rows that share a prefix, where memory allows: enough for products to run at full speed."""
 
@@ -110,8 +109,13 @@ def _where_it_is_to_run(project: Project, resume: bool) -> Trained:
     try:
         return on_ray(project, settings.engine, settings.num_workers, partial(_on_all_ranks, resume=resume))
     except KeyboardInterrupt:
-        project.reporter.say(HOW_TO_RESUME.format("pretrain" if project.recipe.model.config else "train"))
+        _say_how_to_resume(project)
         raise
+
+
+def _say_how_to_resume(project: Project) -> None:
+    verb = "pretrain" if project.recipe.model.config else "train"
+    project.reporter.say(f"Training was stopped. Go on with: luthier {verb} --resume")
 
 
 def _on_all_ranks(project: Project, resume: bool) -> Trained:
@@ -157,8 +161,7 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
 
             state = fit(training, checkpoint, resume, on_step)
     except KeyboardInterrupt:
-        verb = "pretrain" if project.recipe.model.config else "train"
-        project.reporter.say(HOW_TO_RESUME.format(verb))
+        _say_how_to_resume(project)
         if ranks.is_first:
             _write_curves(partial, checkpoint.state(), _title(project, base, partial.stem))
         raise

@@ -80,9 +80,10 @@ def test_a_question_that_is_timed_is_computed_again(evaluated, monkeypatch):
     assert timed.messages in [request.messages for request in asked if request is not timed]
 
 
-def test_losses_are_those_of_the_weights_that_answer(evaluated_shop):
+def test_losses_are_those_of_the_weights_that_answer(evaluated_shop, monkeypatch):
     losses = {}
-    for quantization in ("null", "int8"):
+    for quantization, most_changed in (("null", 1.0), ("int8", 1.0), ("int4", -1.0)):  # the last is refused
+        monkeypatch.setattr("luthier.inference.runner.MOST_CHANGED", most_changed)
         with luthier.open_project(evaluated_shop, overrides=[f"serving.quantization={quantization}"]) as project:
             base = open_base(project)
             models = [base.artefact.id, project.registry.latest("run").id]
@@ -90,7 +91,8 @@ def test_losses_are_those_of_the_weights_that_answer(evaluated_shop):
             exam = replace(exam, general=(), skills=(), replies=(), prompts=())
             measured = measure_models(project, base, exam, models, closely=None)
             losses[quantization] = [measured[model].test[0].loss_sum for model in models]
-    for own, rounded in zip(*losses.values(), strict=True):
+    for own, rounded, kept in zip(*losses.values(), strict=True):
+        assert kept == own
         assert rounded != own
         assert rounded == pytest.approx(own, rel=1e-2)
 

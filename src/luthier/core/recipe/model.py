@@ -26,7 +26,7 @@ class ModelSection(Section):
         description="pretrain: how weights are drawn; default as transformers does, gpt2 narrower into the residual "
         "stream, small by width and depth (GPT-NeoX), xavier by inputs and outputs (Glorot)",
     )
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = Field(
+    dtype: Literal["auto", Dtype] = Field(
         "auto",
         description="precision of the base weights and of activations; auto is bfloat16 where the processor multiplies "
         "it, else float32; float16 scales the loss",
