@@ -52,6 +52,7 @@ TRAINED = {
     "fast_path_reason": "why it is off, or null",
     "shares_prefixes": "whether what rows of a step open with is computed once",
     "steps": "optimiser steps",
+    "epochs": "how often each row was to be read (`training.num_train_epochs`)",
     "processes": "how many trained together",
     "kept_step": "the step whose weights were kept",
     "stopped_early": "whether validation had stopped getting better",

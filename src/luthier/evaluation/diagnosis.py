@@ -13,10 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 State = Literal[
-    "still learning", "converged", "overfitting", "underfitting", "diverged", "unstable", "too short to tell"
+    "still learning",
+    "rate decayed",
+    "converged",
+    "overfitting",
+    "underfitting",
+    "diverged",
+    "unstable",
+    "too short to tell",
 ]
 Curve = Sequence[Mapping[str, float]]
-"""Points `{"step": ..., "loss": ...}` in order; losses in nats per target token."""
+"""Points `{"step": ..., "loss": ...}` in order; losses in nats per target token. Those of training steps have the
+`learning_rate` too."""
 Numbers = NDArray[np.float64]
 
 NOTICEABLE = 0.02
@@ -29,6 +37,9 @@ UNDERFITTED = 0.05
 LEARNT_LOSS = 0.5
 """unless there was so little to learn: nats per token."""
 DIVERGED_NATS = 0.3
+END = 2 / 3
+"""Share of a training after which the loss must stay level for it to count as converged: of its steps, and of the sum
+of their learning rates, which a cosine has spent long before the steps are."""
 SPIKES = 3
 SPIKE_DEVIATIONS = 8.0
 SPIKE_SHARE = 0.25
@@ -47,12 +58,15 @@ class Diagnosis:
         return {"state": self.state, "step": self.step, "sentence": self.sentence, "advice": self.advice}
 
 
-def diagnose(train: Curve, validation: Curve, upsets: int = 0, kept_step: int | None = None) -> Diagnosis:
+def diagnose(
+    train: Curve, validation: Curve, upsets: int = 0, kept_step: int | None = None, epochs: int | None = None
+) -> Diagnosis:
     """Judge a training by the loss of its steps and of its validations; either may be empty.
 
     `upsets` are steps that changed no weight, since their loss or gradient was a spike or not finite: the curve does
-    not show them. `kept_step` is the step whose weights were kept, where it is known. Where there are fewer than three
-    validations, the training loss is judged alone.
+    not show them. `kept_step` is the step whose weights were kept and `epochs` how often each row was read, where they
+    are known. Where there are fewer than three validations, the training loss is judged alone. A loss that is level
+    only since the learning rate has decayed counts as converged only where no learning rates are given.
     """
     trained, held_out = _Points.of(train), _Points.of(validation)
     broken = trained.first_broken if trained.first_broken is not None else held_out.first_broken
@@ -71,6 +85,7 @@ def diagnose(train: Curve, validation: Curve, upsets: int = 0, kept_step: int | 
         or _find_overfitting(trained, held_out, kept_step)
         or _find_underfitting(trained, held_out)
         or _find_progress(trained, held_out)
+        or _find_decayed_rate(trained, held_out, _rates(train), epochs)
         or _converged(trained, held_out)
     )
 
@@ -247,7 +262,7 @@ def _find_progress(trained: _Points, held_out: _Points) -> Diagnosis | None:
     """The loss is at its best at the end, and the last third of the steps still brought something."""
     curve = held_out if len(held_out.losses) >= 3 else trained
     steps, losses = curve.steps, curve.smooth
-    since = min(int(np.searchsorted(steps, steps[0] + (steps[-1] - steps[0]) * 2 / 3)), len(steps) - 2)
+    since = min(int(np.searchsorted(steps, steps[0] + (steps[-1] - steps[0]) * END)), len(steps) - 2)
     gain = float(losses[since] - losses[-1])
     if gain < curve.noticeable:
         return None
@@ -262,15 +277,60 @@ def _find_progress(trained: _Points, held_out: _Points) -> Diagnosis | None:
     )
 
 
-def _converged(trained: _Points, held_out: _Points) -> Diagnosis:
-    """Where the loss came within what is noticeable of its last value, for good."""
+def _rates(train: Curve) -> Numbers:
+    """The learning rate of each training step; empty where they are not known."""
+    return np.array([point["learning_rate"] for point in train if "learning_rate" in point], np.float64)
+
+
+def _find_decayed_rate(trained: _Points, held_out: _Points, rates: Numbers, epochs: int | None) -> Diagnosis | None:
+    """The loss was falling while the learning rate was high, and is level since too little of it is left.
+
+    Progress is measured against the sum of the learning rates so far, which is as steps are where the rate is constant:
+    the last third of that sum must have brought nothing.
+    """
+    if len(rates) < len(trained.steps) or not rates.any() or rates[-1] > rates.max() / 2:
+        return None
+    spent = np.cumsum(rates) / rates.sum()
+
+    def spent_at(curve: _Points) -> Numbers:
+        shares: Numbers = np.interp(curve.steps, trained.steps, spent)
+        return shares
+
     curve = held_out if len(held_out.losses) >= 3 else trained
-    name = "validation" if curve is held_out else "training"
+    judged = curve if spent_at(curve)[0] <= END else trained  # validations that begin late tell nothing of before
+    gain = float(np.interp(END, spent_at(judged), judged.smooth) - judged.smooth[-1])
+    if gain < judged.noticeable:
+        return None
+    step, level = _level_since(curve)
+    share = float(np.interp(step, trained.steps, rates)) / float(rates.max())
+    once = " Each row was read only once." if epochs == 1 else ""
+    return Diagnosis(
+        "rate decayed",
+        step,
+        f"The {_name(curve, trained)} loss has been level since step {step}, at {level:.3f} nats per token, but by "
+        f"then the learning rate had decayed to {share:.0%} of its peak; before, the {_name(judged, trained)} loss was "
+        f"falling. That is no proof of convergence.{once}",
+        "Raise training.num_train_epochs, so that the rate stays high for more steps, or training.learning_rate.",
+    )
+
+
+def _name(curve: _Points, trained: _Points) -> str:
+    return "training" if curve is trained else "validation"
+
+
+def _level_since(curve: _Points) -> tuple[int, float]:
+    """The step from which the loss stayed within what is noticeable of its last value, and that value."""
     level = float(curve.smooth[-1])
     away = np.flatnonzero(np.abs(curve.smooth - level) > curve.noticeable)
     place = int(away[-1]) + 1 if len(away) else 0
-    step = int(curve.steps[place])
-    sentence = f"The {name} loss has been level since step {step}, at {level:.3f} nats per token."
+    return int(curve.steps[place]), level
+
+
+def _converged(trained: _Points, held_out: _Points) -> Diagnosis:
+    """Where the loss came within what is noticeable of its last value, for good."""
+    curve = held_out if len(held_out.losses) >= 3 else trained
+    step, level = _level_since(curve)
+    sentence = f"The {_name(curve, trained)} loss has been level since step {step}, at {level:.3f} nats per token."
     if curve is trained:
         sentence += " Without three validations nothing tells whether it learns by heart."
     return Diagnosis(

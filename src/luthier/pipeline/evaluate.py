@@ -154,8 +154,10 @@ def _diagnosis(run: Artefact, curves: Mapping[str, Curve]) -> Diagnosis | None:
     if not curves:
         return None
     upsets = sum(int(str(run.summary.get(name, 0))) for name in ("skipped_steps", "spiked_steps"))
-    kept = run.summary.get("kept_step")
-    return diagnose(curves["train"], curves["validation"], upsets, kept if isinstance(kept, int) else None)
+    kept, epochs = (
+        value if isinstance(value, int) else None for value in map(run.summary.get, ("kept_step", "epochs"))
+    )
+    return diagnose(curves["train"], curves["validation"], upsets, kept, epochs)
 
 
 def _record(project: Project, candidate: Artefact, assessment: Assessment, curves: Mapping[str, Curve]) -> Path:

@@ -385,6 +385,7 @@ def _figures(training: Training[Any], state: TrainingState, seconds: float) -> d
         "rows": len(ids) - replayed,
         "replayed_rows": replayed,
         "steps": state.step,
+        "epochs": training.settings.num_train_epochs,
         "processes": training.ranks.size,
         "tokens": state.tokens,
         "target_tokens": state.target_tokens,

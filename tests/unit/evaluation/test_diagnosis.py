@@ -110,6 +110,77 @@ def test_curves_with_a_known_answer(state, case):
         assert f"risen by {rise:.3f} since" in found.sentence
 
 
+def with_rates(train, peak=2e-4, warmup=0.05):
+    """The curve with the rates of a warm-up and half a cosine down to zero, as `Schedule` has them."""
+    steps = len(train)
+    rising = max(1, round(warmup * steps))
+    rates = [
+        peak * min((step + 1) / rising, 0.5 * (1 + math.cos(math.pi * max(0, step - rising) / (steps - rising))))
+        for step in range(steps)
+    ]
+    return [point | {"learning_rate": rate} for point, rate in zip(train, rates, strict=True)]
+
+
+def learning_at(rates, start, level, pace):
+    """Descent in proportion to the rate: at a constant one, `pace` is what all steps take off, in powers of e."""
+    rates = np.asarray(rates)
+    return level + (start - level) * np.exp(-pace * np.cumsum(rates) / rates.sum())
+
+
+def cosine(steps):
+    return [point["learning_rate"] for point in with_rates(curve(np.zeros(steps)))]
+
+
+@pytest.mark.parametrize("case", range(5))
+@pytest.mark.parametrize("state", KNOWN)
+def test_the_known_curves_are_the_same_under_a_decaying_rate(state, case):
+    train, validation, _ = KNOWN[state](case)
+    assert diagnose(with_rates(train), validation).state == state
+
+
+SPENT = [(200, 3.0, 1.5, 3.0, 0.0), (60, 2.9, 1.2, 3.0, 0.01), (400, 2.4, 1.4, 3.5, 0.05), (110, 3.5, 2.0, 3.0, 0.02),
+         (1000, 2.5, 0.5, 4.0, 0.1)]  # fmt: skip
+
+
+@pytest.mark.parametrize(("steps", "start", "level", "pace", "scatter"), SPENT)
+@pytest.mark.parametrize("validations", [0, 3, 10])
+def test_a_loss_that_is_level_since_the_rate_decayed_is_not_called_converged(
+    steps, start, level, pace, scatter, validations
+):
+    losses = learning_at(cosine(steps), start, level, pace)
+    train = with_rates(curve(noisy(losses, steps, scatter)))
+    validation = every(losses + 0.1, steps // validations) if validations else []
+    found = diagnose(train, validation, epochs=1)
+    assert found.state == "rate decayed", found
+    assert "no proof of convergence. Each row was read only once." in found.sentence
+    assert "num_train_epochs" in found.advice
+    assert "only once" not in diagnose(train, validation, epochs=3).sentence
+    assert found.step is not None
+    assert found.step > steps / 3 or validations == 3
+
+
+@pytest.mark.parametrize("pace", [10.0, 20.0, 40.0])
+@pytest.mark.parametrize("validations", [0, 3, 10])
+def test_a_loss_that_was_level_while_the_rate_was_high_has_converged(pace, validations):
+    losses = learning_at(cosine(300), 3.0, 1.5, pace)
+    validation = every(losses + 0.1, 300 // validations) if validations else []
+    assert diagnose(with_rates(curve(noisy(losses, 0, 0.05))), validation, epochs=1).state == "converged"
+
+
+def test_validations_that_begin_when_the_rate_has_decayed_do_not_prove_convergence():
+    losses = learning_at(cosine(110), 3.0, 1.8, 3.0)
+    validation = [{"step": step, "loss": 2.3} for step in (70, 90, 110)]
+    found = diagnose(with_rates(curve(losses)), validation, epochs=1)
+    assert found.state == "rate decayed"
+    assert "the validation loss has been level since step 70" in found.sentence.lower()
+    assert "before, the training loss was falling" in found.sentence
+
+
+def test_a_level_loss_under_a_constant_rate_has_converged():
+    train, validation, _ = converged(0)
+    assert diagnose([point | {"learning_rate": 1e-4} for point in train], validation).state == "converged"
+
+
 def test_what_it_says_has_numbers_and_what_to_change():
     train, validation, _ = overfitting(0)
     found = diagnose(train, validation)

@@ -128,7 +128,7 @@ def test_what_is_no_model_is_no_reference(evaluated):
 def test_the_curves_of_the_run_are_read(evaluated):
     found = luthier.evaluate(evaluated).assessment.diagnosis
     assert found is not None
-    assert found.state in ("still learning", "converged", "overfitting", "underfitting"), found
+    assert found.state in ("still learning", "rate decayed", "converged", "overfitting", "underfitting"), found
     run = evaluated.registry.latest("run")
     (evaluated.workspace.root / run.path / "curves.json").unlink()
     assert luthier.evaluate(evaluated).assessment.diagnosis is None

@@ -34,7 +34,8 @@ def test_figures_agree_with_the_curves(prepared):
     curves = json.loads((trained.path / "curves.json").read_text())
     figures = trained.figures
     assert [point["step"] for point in curves["train"]] == list(range(1, figures["steps"] + 1))
-    epoch = figures["steps"] // 4
+    epoch = figures["steps"] // figures["epochs"]
+    assert figures["epochs"] == prepared.recipe.training.num_train_epochs == 4
     assert figures["train_loss"] == pytest.approx(sum(point["loss"] for point in curves["train"][-epoch:]) / epoch)
     best = min(curves["validation"], key=lambda point: point["loss"])
     assert (figures["validation_loss"], figures["kept_step"]) == (best["loss"], best["step"])
