@@ -17,7 +17,7 @@ from luthier.data.content import Fields
 from luthier.data.layout import Layout, resolve_layout
 from luthier.data.ragged import Numbers, Ragged, jaccard_likenesses, joined
 from luthier.data.sketch import comparison_key, word_sets
-from luthier.data.transform import Rules, transform_record
+from luthier.data.transform import RawRecord, Rules, transform_records
 from luthier.data.word_sets import CrossMatches, find_alike
 from luthier.sources import read_records
 
@@ -96,10 +96,8 @@ def rows_of_file(path: Path, name: str, data: DataSection, task: Task) -> list[R
     records = list(read_records(path, name))
     layout = _layout(name, [record.fields for record in records if record.error is None])
     rules = Rules([layout], cleaning_steps(data.clean, data.system, task), (), data.clean.redact)
-    outcomes = (
-        transform_record(record.origin, 0, json.dumps(record.fields), record.error, rules) for record in records
-    )
-    rows = [outcome.row for outcome in outcomes if outcome.row is not None and spoken(outcome.row)]
+    raw = (RawRecord(record.origin, 0, json.dumps(record.fields), record.error) for record in records)
+    rows = [outcome.row for outcome in transform_records(raw, rules) if outcome.row is not None and spoken(outcome.row)]
     if not rows:
         raise DatasetError("holds no row to compare", where=name)
     return rows

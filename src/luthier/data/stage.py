@@ -27,7 +27,7 @@ from luthier.data.reasons import Dropped, dropped
 from luthier.data.row_columns import ROW_FIELDS, row_values, rows_of, shapes_of
 from luthier.data.sketch import SKETCH_FIELDS, Sketch, sketch
 from luthier.data.staged import RECORDS, Part, Stage
-from luthier.data.transform import Outcome, Rules, row_id, transform_record
+from luthier.data.transform import Outcome, RawRecord, Rules, row_id, transform_records
 from luthier.sources import Manifest
 
 _OUTCOME = pa.struct(
@@ -97,11 +97,11 @@ class RecordTransform:
     ) -> pa.Array:
         """Columns of source shards to `_OUTCOME`."""
         columns = (series.to_pylist() for series in (source, file, row, raw, error))
-        outcomes = [
-            transform_record(Origin(name, number), place, text, problem, self._rules)
+        records = (
+            RawRecord(Origin(name, number), place, text, problem)
             for place, name, number, text, problem in zip(*columns, strict=True)
-        ]
-        return _outcome_columns(outcomes)
+        )
+        return _outcome_columns(list(transform_records(records, self._rules)))
 
 
 def stage_records(

@@ -1,21 +1,25 @@
-"""From a source record to a cleaned row, one record at a time."""
+"""From source records to cleaned rows; each is looked at alone."""
 
 import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, NamedTuple
 
 from luthier.core.identity import content_id
 from luthier.core.recipe import RedactSection
 from luthier.core.rows import Origin, Row
-from luthier.data.clean import Step, run_steps, spoken
+from luthier.data.clean import Step, run_steps, run_steps_on, spoken
 from luthier.data.content import Content
 from luthier.data.layout import Layout
 from luthier.data.reasons import Dropped
 from luthier.data.redaction import redact_value
 
 _PSEUDONYM_DIGITS = 12
+_AT_A_TIME = 64
+"""Records that go through a step together: more gain little, and long texts of many would fill memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +46,58 @@ class Outcome:
     redactions: Mapping[str, int] = field(default_factory=dict)
 
 
-def transform_record(origin: Origin, source: int, raw: str, error: str | None, rules: Rules) -> Outcome:
-    """Read, clean and mask one record; `raw` is its JSON, `error` why it could not be read, if so."""
+class RawRecord(NamedTuple):
+    """A record as it was read: its place, the number of its source, its JSON, and why it could not be read, if so."""
+
+    origin: Origin
+    source: int
+    raw: str
+    error: str | None = None
+
+
+def transform_records(records: Iterable[RawRecord], rules: Rules) -> Iterator[Outcome]:
+    """Read, clean and mask records, some at a time; see `run_steps_on`."""
+    remaining = iter(records)
+    while some := list(islice(remaining, _AT_A_TIME)):
+        yield from _transformed(some, rules)
+
+
+def _transformed(records: Sequence[RawRecord], rules: Rules) -> list[Outcome]:
+    parsed = [json.loads(record.raw) for record in records]
+    outcomes = [_masked(record, fields, rules.redact) for record, fields in zip(records, parsed, strict=True)]
+    rows: dict[int, Row] = {}
+    for place, (record, fields) in enumerate(zip(records, parsed, strict=True)):
+        if outcomes[place].reasons:
+            continue
+        read = _read(record, fields, rules)
+        if isinstance(read, Dropped):
+            outcomes[place] = replace(outcomes[place], reasons=read.reasons)
+        else:
+            rows[place] = read
+    for place, cleaned in zip(rows, run_steps_on(rows.values(), rules.steps), strict=True):
+        row = replace(cleaned.row, id=row_id(cleaned.row))
+        outcomes[place] = replace(outcomes[place], row=row, compared=spoken(row), reasons=cleaned.reasons)
+    return outcomes
+
+
+def _masked(record: RawRecord, fields: Any, redact: RedactSection | None) -> Outcome:
+    """The record without personal data, and with a reason where nothing can be made of it."""
     redactions: Counter[str] = Counter()
-    record = json.loads(raw)
     try:
-        masked = redact_value(record, rules.redact, redactions)
-        original = json.dumps(masked, ensure_ascii=False) if redactions else raw
+        masked = redact_value(fields, redact, redactions)
+        original = json.dumps(masked, ensure_ascii=False) if redactions else record.raw
     except RecursionError:
         return Outcome('"nested too deeply"', reasons=("unreadable: nested too deeply",))
-    if error is not None:
-        return Outcome(original, reasons=(f"unreadable: {error}",), redactions=redactions)
-    layout = rules.layouts[source]
-    content = layout.read(record)
+    reasons = () if record.error is None else (f"unreadable: {record.error}",)
+    return Outcome(original, reasons=reasons, redactions=redactions)
+
+
+def _read(record: RawRecord, fields: Any, rules: Rules) -> Row | Dropped:
+    layout = rules.layouts[record.source]
+    content = layout.read(fields)
     if isinstance(content, Dropped):
-        return Outcome(original, reasons=content.reasons, redactions=redactions)
-    row = _as_row(origin, content, _groups(layout.groups(record, rules.group_by), content, rules))
-    cleaned = run_steps(row, rules.steps)
-    row = replace(cleaned.row, id=row_id(cleaned.row))
-    return Outcome(original, row, spoken(row), cleaned.reasons, redactions)
+        return content
+    return _as_row(record.origin, content, _groups(layout.groups(fields, rules.group_by), content, rules))
 
 
 def sample_rows(records: Iterable[tuple[int, Mapping[str, object]]], rules: Rules) -> Iterator[Row]:
