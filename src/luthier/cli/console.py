@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from luthier.core.plain_json import finite
+
 
 class TerminalReporter:
     """A `Reporter` that draws a bar on a terminal and prints plain lines, a few for each work, where there is none.
@@ -72,8 +74,8 @@ def terminal_reporter() -> Iterator[TerminalReporter]:
 
 
 def print_json(value: object) -> None:
-    """One JSON object on standard output."""
-    json.dump(value, sys.stdout, indent=2, ensure_ascii=False, default=str)
+    """One JSON object on standard output; null stands where a number is not finite."""
+    json.dump(finite(value), sys.stdout, indent=2, ensure_ascii=False, default=str)
     sys.stdout.write("\n")
 
 

@@ -1,6 +1,5 @@
 """`luthier check`: are model, rows and settings sound, and can the model learn?"""
 
-import math
 import tempfile
 import time
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from luthier.core.artefacts import Dataset, HealthReport
 from luthier.core.errors import ModelError, WeightsError
 from luthier.core.identity import content_id
+from luthier.core.plain_json import finite
 from luthier.models.adapter import trainable
 from luthier.models.adapter_stack import AdapterFiles
 from luthier.models.methods import ADAPTER, save_trained, shares_base
@@ -50,7 +50,7 @@ class Checked:
         return {
             "health_report": self.report,
             "verdict": self.verdict,
-            "findings": [_plain(finding) for finding in self.findings],
+            "findings": [finite(asdict(finding)) for finding in self.findings],
             "suggested_learning_rate": self.suggested_learning_rate,
             "parts": {part: round(seconds, 2) for part, seconds in self.parts.items()},
             "seconds": round(self.seconds, 2),
@@ -65,7 +65,7 @@ def check(project: Project) -> Checked:
         dataset = training_dataset(project, base)
         findings, tried = _findings(project, base, dataset, clock)
         verdict = overall(finding.verdict for finding in findings)
-        content = {"verdict": verdict, "findings": [_plain(finding) for finding in findings]}
+        content = {"verdict": verdict, "findings": [finite(asdict(finding)) for finding in findings]}
         report = content_id("health", [base.artefact.id, dataset.id, content])
         parents = (base.artefact.id, dataset.id)
         project.registry.add(HealthReport(id=report, parents=parents, summary=content))
@@ -154,9 +154,3 @@ def _served(base: Base, adapter: Path) -> Finding:
     except ModelError as error:
         return Finding("servable", "fail", 0, 1, f"{error.what}: {error.allowed or 'take another adapter'}")
     return Finding("servable", "pass", 1, 1, "")
-
-
-def _plain(finding: Finding) -> dict[str, object]:
-    """For JSON, which has no numbers that are not finite."""
-    figures = asdict(finding)
-    return figures | {name: None for name in ("value", "limit") if not math.isfinite(figures[name])}

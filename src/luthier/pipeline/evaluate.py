@@ -1,6 +1,7 @@
 """`luthier evaluate`: a run measured beside what it would replace, and the verdict of the gates."""
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -145,8 +146,11 @@ def _curves(project: Project, run: Artefact) -> dict[str, Curve]:
     path = project.workspace.root / run.path / CURVES
     if not path.is_file():
         return {}
-    curves: dict[str, Curve] = json.loads(path.read_text(encoding="utf-8"))
-    return curves
+    curves = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: [{key: math.nan if value is None else value for key, value in point.items()} for point in points]
+        for name, points in curves.items()
+    }
 
 
 def _diagnosis(run: Artefact, curves: Mapping[str, Curve]) -> Diagnosis | None:

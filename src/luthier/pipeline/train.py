@@ -18,6 +18,7 @@ from luthier.core.artefacts import Dataset, Run
 from luthier.core.errors import RecipeError, TrainingError
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id, file_digest
+from luthier.core.plain_json import finite
 from luthier.core.progress import Silent
 from luthier.core.sizes import gigabytes
 from luthier.evaluation.chart import curves_png
@@ -394,8 +395,8 @@ def _figures(training: Training[Any], state: TrainingState, seconds: float) -> d
         "fast_path_reason": reason or None,
         "shares_prefixes": training.objective.shares_prefixes,
         "train_loss": statistics.fmean(last_epoch) if last_epoch else None,
-        "validation_loss": kept["loss"] if kept else None,
-        "validation": {name: value for name, value in kept.items() if name != "step"} if kept else None,
+        "validation_loss": finite(kept["loss"]) if kept else None,
+        "validation": finite({name: value for name, value in kept.items() if name != "step"}) if kept else None,
         "kept_step": kept_step,
         "stopped_early": state.stopped_early,
         "skipped_steps": state.skipped_steps,
@@ -440,7 +441,7 @@ def _title(project: Project, base: Base, name: str) -> str:
 
 
 def _write_curves(folder: Path, state: TrainingState, title: str) -> None:
-    """The curves as numbers and as a picture."""
+    """The curves as numbers, null where a validation found none, and as a picture."""
     curves = {"train": state.train_curve, "validation": state.validation_curve, "gradients": state.gradient_curve}
-    write_text(folder / CURVES, json.dumps(curves, indent=1))
+    write_text(folder / CURVES, json.dumps(finite(curves), indent=1, allow_nan=False))
     curves_png(curves, title, folder / PICTURE)

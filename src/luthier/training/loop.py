@@ -144,14 +144,15 @@ def _step(
     training.ranks.sum_gradients(training.parameters.values())
     unscale(training.parameters.values(), state.loss_scale)
     penalty = {"l2_sp": training.penalty.add_gradients()} if training.penalty else {}
-    if _ends_with_validation(state.step + 1, training):
-        gradients = {name: parameter.grad for name, parameter in training.parameters.items()}
-        state.gradient_curve.append({"step": state.step + 1, **norms_by_layer(gradients)})
+    gradients = {name: parameter.grad for name, parameter in training.parameters.items()}
+    by_layer = norms_by_layer(gradients) if _ends_with_validation(state.step + 1, training) else {}
     norm = float(whole(nn.utils.clip_grad_norm_(training.parameters.values(), training.settings.max_grad_norm)))
     finite = math.isfinite(norm) and math.isfinite(total)
     with interrupts_held_back():
         if training.scales_loss:
             adapt_scale(state, finite)
+        if by_layer and finite:
+            state.gradient_curve.append({"step": state.step + 1, **by_layer})
         if not finite:
             _count_skipped(state)
         elif is_spike([point["loss"] for point in state.train_curve[-WINDOW:]], total):

@@ -27,7 +27,8 @@ class TrainingState:
     train_curve: list[dict[str, float]] = field(default_factory=list)
     validation_curve: list[dict[str, float]] = field(default_factory=list)
     gradient_curve: list[dict[str, float]] = field(default_factory=list)
-    """{"step", "layer 0", …}: norms of the gradients before clipping, at the last step before each validation."""
+    """{"step", "layer 0", …}: norms of the gradients before clipping, at the last step before each validation;
+    left out where they are not finite."""
 
     @property
     def tokens_per_second(self) -> float:

@@ -86,9 +86,9 @@ def test_results_stay_on_standard_output_while_a_bar_is_drawn(terminal, capsys):
 
 
 def test_json_is_one_object_in_plain_unicode(capsys):
-    print_json({"price": "€14", "path": io})
+    print_json({"price": "€14", "loss": float("nan"), "path": io})
     out = capsys.readouterr().out
-    assert out.startswith('{\n  "price": "€14",\n  "path": "<module')
+    assert out.startswith('{\n  "price": "€14",\n  "loss": null,\n  "path": "<module')
     assert out.endswith("}\n")
 
 

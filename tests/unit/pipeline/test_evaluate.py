@@ -129,8 +129,12 @@ def test_the_curves_of_the_run_are_read(evaluated):
     found = luthier.evaluate(evaluated).assessment.diagnosis
     assert found is not None
     assert found.state in ("still learning", "rate decayed", "converged", "overfitting", "underfitting"), found
-    run = evaluated.registry.latest("run")
-    (evaluated.workspace.root / run.path / "curves.json").unlink()
+    curves = evaluated.workspace.root / evaluated.registry.latest("run").path / "curves.json"
+    content = json.loads(curves.read_text())
+    content["validation"][-1]["loss"] = None  # JSON has no NaN
+    curves.write_text(json.dumps(content))
+    assert luthier.evaluate(evaluated).assessment.diagnosis.state == "diverged"
+    curves.unlink()
     assert luthier.evaluate(evaluated).assessment.diagnosis is None
 
 

@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 import yaml
@@ -9,6 +10,7 @@ from luthier.core.errors import TrainingError
 from luthier.core.generation import GenerationRequest, complete
 from luthier.pipeline.base import open_base
 from luthier.pipeline.engine import RunsGenerator
+from luthier.training import CausalObjective
 
 
 def test_the_run_keeps_all_that_it_was_made_of(prepared):
@@ -71,6 +73,16 @@ def test_the_last_weights_can_be_kept(prepared_shop):
     curves = json.loads((trained.path / "curves.json").read_text())
     assert trained.figures["kept_step"] == trained.figures["steps"]
     assert trained.figures["validation_loss"] == curves["validation"][-1]["loss"]
+
+
+def test_curves_and_figures_are_plain_json_whatever_a_validation_gives(prepared_shop, monkeypatch):
+    monkeypatch.setattr(CausalObjective, "validation", lambda *_: {"loss": math.nan})
+    with luthier.open_project(prepared_shop, overrides=["training.load_best_model_at_end=false"]) as project:
+        trained = luthier.train(project)
+    for name in ("curves.json", "run.json"):
+        content = json.loads((trained.path / name).read_text(), parse_constant=pytest.fail)
+        assert "validation" in content
+    assert trained.figures["validation_loss"] is None
 
 
 def test_early_stopping_ends_the_bar(prepared_shop, reporter):

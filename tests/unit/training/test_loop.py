@@ -266,6 +266,18 @@ def test_an_infinite_gradient_of_a_finite_loss_is_skipped_too(new_training, chec
     assert (state.skipped_steps, state.train_curve[0]["step"]) == (1, 2)
 
 
+@pytest.mark.parametrize("factor", [math.inf, math.nan])
+def test_a_gradient_that_is_not_finite_before_a_validation_enters_no_curve(new_training, checkpoint, factor):
+    def steep(number, loss):
+        if number == 4:
+            loss.register_hook(lambda gradient: gradient * factor)
+        return loss
+
+    state = _train(_changed(new_training(eval_steps=2), loss=steep), checkpoint)
+    assert [point["step"] for point in state.gradient_curve] == [2, *range(6, state.step + 1, 2)]
+    assert all(math.isfinite(norm) for point in state.gradient_curve for norm in point.values())
+
+
 def test_many_steps_in_a_row_without_a_finite_loss_end_the_training(new_training, checkpoint):
     training = new_training(num_train_epochs=6)
     last_good = 3
