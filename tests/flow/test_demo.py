@@ -12,8 +12,10 @@ FILES = {"tickets.csv", "chats.jsonl", "handbook.md"}
 
 
 @pytest.fixture
-def small_sample(tmp_path, tiny_model_folder):
-    """A workspace that the demo finds and keeps: the sample's files, shortened, and its recipe over the tiny model."""
+def small_sample(tmp_path, tiny_model_folder, monkeypatch):
+    """A workspace that the demo finds and keeps: the sample's files, shortened, and its recipe over the tiny model. To
+    train it three epochs is taken to be too long."""
+    monkeypatch.setattr("luthier.pipeline.demo.LONGEST_TRAINING", 1e-3)
     folder = tmp_path / "demo"
     copy_sample(folder)
     for path in ((folder / "raw" / "chats.jsonl"), (folder / "raw" / "handbook.md"), (folder / "golden.jsonl")):
@@ -22,7 +24,7 @@ def small_sample(tmp_path, tiny_model_folder):
     (folder / "raw" / "tickets.csv").write_text("ticket_id,body,reply\n1,Do you open on Sundays too?,We do from ten.\n")
     recipe = yaml.safe_load((folder / "luthier.yaml").read_text(encoding="utf-8"))
     recipe["model"] = {"base": str(tiny_model_folder), "dtype": "float32"}
-    recipe["training"] |= {"num_train_epochs": 1, "eval_steps": 5, "health": False}  # weights are random
+    recipe["training"] |= {"num_train_epochs": 3, "eval_steps": 5, "health": False}  # weights are random
     recipe["evaluation"]["max_new_tokens"] = 4
     (folder / "luthier.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return folder
@@ -46,6 +48,10 @@ def test_the_demo_runs_the_whole_cycle(command, small_sample, tmp_path, monkeypa
         assert name in lineage
     for step in range(1, 7):
         assert f"{step} of 6: " in ended.err
+    assert "3 epochs would take about " in ended.err
+    assert "each read once:" in ended.err
+    assert found["train"]["epochs"] == 1
+    assert "each read 3 times" not in ended.err, "what is told is what is done"
     assert {path: path.read_bytes() for path in raw} == raw, "files that were there stay as they are"
 
 
@@ -67,7 +73,7 @@ def test_a_slow_machine_trains_fewer_epochs(tmp_path, seconds, epochs):
     before = (tmp_path / "luthier.yaml").read_text(encoding="utf-8")
     with open_project(tmp_path) as project:
         assert project.recipe.training.num_train_epochs == 3
-        shorten(project, seconds)
+        assert shorten(project, seconds) == epochs
     assert load_recipe(tmp_path / "luthier.yaml").training.num_train_epochs == epochs
     after = (tmp_path / "luthier.yaml").read_text(encoding="utf-8")
     assert after == before.replace("num_train_epochs: 3", f"num_train_epochs: {epochs}"), "nothing else is touched"

@@ -19,7 +19,7 @@ from luthier.pipeline.check import check
 from luthier.pipeline.evaluate import Evaluated, evaluate
 from luthier.pipeline.init import lay_out
 from luthier.pipeline.plan import plan, write_proposals
-from luthier.pipeline.prepare import prepare
+from luthier.pipeline.prepare import data_need, prepare
 from luthier.pipeline.project import Project, open_project
 from luthier.pipeline.release import Promoted, promote
 from luthier.pipeline.serve import background_server
@@ -141,26 +141,32 @@ def _make_ready(project: Project) -> None:
     for finding in checked.findings:
         say(f"  {finding.check}: {finding.verdict} ({finding.value:.3g}, limit {finding.limit:.3g}) {finding.advice}")
     say("3 of 6: planning")
-    figures = plan(project).figures
+    planned = plan(project)
+    epochs = shorten(project, planned.figures.seconds.expected)
+    workload, whole = planned.workload, project.recipe.training.num_train_epochs
+    seconds = planned.figures.seconds.scaled(epochs / whole)
+    need = data_need(project.recipe.task, workload.rows, workload.target_tokens, epochs)
     say(
-        f"  about {figures.seconds.expected / 60:.1f} minutes ({figures.seconds.low / 60:.1f} to "
-        f"{figures.seconds.high / 60:.1f}), {gigabytes(figures.memory.total)} of memory. {figures.data.forecast}"
+        f"  about {seconds.expected / 60:.1f} minutes ({seconds.low / 60:.1f} to {seconds.high / 60:.1f}), "
+        f"{gigabytes(planned.figures.memory.total)} of memory. {need.forecast}"
     )
-    shorten(project, figures.seconds.expected)
 
 
-def shorten(project: Project, seconds: float) -> None:
-    """Write fewer epochs into the recipe where training is expected to take longer than LONGEST_TRAINING."""
+def shorten(project: Project, seconds: float) -> int:
+    """Write fewer epochs into the recipe where training is expected to take longer than LONGEST_TRAINING; how many it
+    has then."""
     planned = project.recipe.training.num_train_epochs
     epochs = max(1, int(planned * LONGEST_TRAINING / seconds))
     if epochs >= planned:
-        return
+        return planned
     field, path = "training.num_train_epochs", project.workspace.recipe
     write_proposals(path, [Proposal(field, epochs, planned, "ends soon on this machine")])
     project.reporter.say(
-        f"  That is too long for a demo: it trains {epochs} of {planned} epochs here, and will recall fewer facts.\n"
+        f"  {planned} epochs would take about {seconds / 60:.1f} minutes, too long for a demo: it trains {epochs} "
+        "here, and will recall fewer facts.\n"
         f"  For all of it, set {field} to {planned} in {path} and run luthier train"
     )
+    return epochs
 
 
 def _learn(project: Project) -> Trained:

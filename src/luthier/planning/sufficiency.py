@@ -46,7 +46,7 @@ class DataNeed:
 def forecast_data(rows: int, target_tokens: int, num_train_epochs: int) -> DataNeed:
     """Judge a training split by its rows, the target tokens in them and how often each row is read (the epochs)."""
     readings = rows * num_train_epochs
-    size = f"{_counted(rows)} ({target_tokens:,} target tokens), each read {num_train_epochs} times"
+    size = f"{_counted(rows)} ({target_tokens:,} target tokens), each read {_often(num_train_epochs)}"
     wordings = math.ceil(READINGS_PER_FACT / num_train_epochs)
     closing = (
         f"A fact is recalled well once it was read about {READINGS_PER_FACT} times: "
@@ -71,7 +71,7 @@ def forecast_data(rows: int, target_tokens: int, num_train_epochs: int) -> DataN
 
 def forecast_labels(rows: int, num_train_epochs: int) -> DataNeed:
     """Judge the training split of a classifier by its rows and how often each is read."""
-    size = f"{_counted(rows)}, each read {num_train_epochs} times"
+    size = f"{_counted(rows)}, each read {_often(num_train_epochs)}"
     closing = "What was learned, only `luthier evaluate` can say."
     if rows < MIN_ROWS:
         return DataNeed(False, f"{size}: too few to expect much, at least {MIN_ROWS} rows are needed. {closing}")
@@ -80,7 +80,7 @@ def forecast_labels(rows: int, num_train_epochs: int) -> DataNeed:
 
 def forecast_texts(rows: int, tokens: int, num_train_epochs: int) -> DataNeed:
     """Judge the training split of a model that learns the words of texts, by rows, tokens and readings of each."""
-    size = f"{_counted(rows)} ({tokens:,} tokens), each read {num_train_epochs} times"
+    size = f"{_counted(rows)} ({tokens:,} tokens), each read {_often(num_train_epochs)}"
     if rows < MIN_ROWS:
         return DataNeed(False, f"{size}: too few to expect much, at least {MIN_ROWS} rows are needed.")
     return DataNeed(
@@ -92,3 +92,7 @@ def forecast_texts(rows: int, tokens: int, num_train_epochs: int) -> DataNeed:
 
 def _counted(rows: int) -> str:
     return f"{rows:,} training row{'s' * (rows != 1)}"
+
+
+def _often(times: int) -> str:
+    return "once" if times == 1 else f"{times} times"

@@ -21,6 +21,11 @@ def test_forecast(rows, target_tokens, epochs, enough, words):
     assert f"{rows:,} training rows ({target_tokens:,} target tokens), each read {epochs} times" in need.forecast
 
 
+def test_rows_of_a_single_epoch_are_read_once():
+    for need in (forecast_data(600, 20_000, 1), forecast_labels(600, 1), forecast_texts(600, 20_000, 1)):
+        assert "each read once: " in need.forecast
+
+
 def test_the_forecast_calls_itself_a_rule_of_thumb():
     assert "rule of thumb" in forecast_data(600, 20_000, 6).forecast
 
