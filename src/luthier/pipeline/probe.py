@@ -22,7 +22,10 @@ from luthier.training import Checkpoint, Ranks, Training, TrainingState, fit
 from luthier.training.objective import Example
 
 STEPS = 6
-"""Optimiser steps that are run; the first warms up and does not count."""
+"""Optimiser steps that are run."""
+WARM_UP = 2
+"""So many of them, the first, do not count: pages of the base weights' file come in, memory grows to what the largest
+forward pass takes, kernels are compiled. A training does that once, not at every step."""
 SECONDS = 120
 """After so many no further step is begun, if two have been timed."""
 LARGEST_CHECKPOINT = 2 * 10**9
@@ -65,7 +68,7 @@ def probe(project: Project, base: Base, dataset: Dataset) -> Probe:
         set_up_seconds = time.monotonic() - begin
         speeds, around = _time_steps(project, training)
     around = replace(around, setup_seconds=set_up_seconds)
-    speed = measured_speed(speeds[1:] or speeds)
+    speed = measured_speed(speeds[WARM_UP:] or speeds[-1:])
     return Probe(training, model, recomputes(model), speed, len(speeds), grown[0], around)
 
 
@@ -82,7 +85,7 @@ def _time_steps(project: Project, training: Training[Any]) -> tuple[list[float],
 
     def on_step(state: TrainingState) -> None:
         done.append(_Done(state.tokens, state.loop_seconds, time.monotonic() - begin))
-        enough = done[-1].wall > SECONDS and len(done) > 3
+        enough = done[-1].wall > SECONDS and len(done) > WARM_UP + 2
         project.reporter.progress("timing a few steps", len(steps) if enough else len(done) - 1, len(steps))
         if enough and len(done) <= len(steps):
             raise _Enough
@@ -108,11 +111,10 @@ def _time_steps(project: Project, training: Training[Any]) -> tuple[list[float],
 
 
 def _chosen(training: Training[Any]) -> tuple[Any, ...]:
-    """Steps from all over the training, the one with the largest forward pass among them."""
+    """The step with the largest forward pass, then some from all over the training."""
     steps = training.schedule.steps
-    spread = [steps[place * len(steps) // STEPS] for place in range(min(STEPS, len(steps)))]
-    largest = max(steps, key=lambda step: max(map(_tokens, step)))
-    return (spread[0], largest, *spread[2:])
+    spread = [steps[place * len(steps) // (STEPS - 1)] for place in range(min(STEPS - 1, len(steps)))]
+    return (max(steps, key=lambda step: max(map(_tokens, step))), *spread)
 
 
 def _sample(examples: Sequence[Any], tokens: int) -> list[Any]:

@@ -9,6 +9,7 @@ from luthier.pipeline.base import open_base
 from luthier.pipeline.objectives import training_dataset
 from luthier.pipeline.probe import probe
 from luthier.planning import default_prices
+from luthier.training import TrainingState
 
 
 def test_a_plan_is_measured_and_recorded(prepared, reporter):
@@ -36,6 +37,28 @@ def test_a_probe_times_what_is_beside_the_steps_too(prepared):
     assert found.around.validation_tokens_per_second is None or found.around.validation_tokens_per_second > 0
     assert found.peak_bytes > 0
     assert not found.recomputes
+
+
+def test_steps_that_warm_up_do_not_slow_the_forecast(prepared, monkeypatch):
+    run = []
+
+    def fit(training, _checkpoint, _resume, on_step):
+        state = TrainingState()
+        for step in training.schedule.steps:
+            run.append(max(sum(map(len, batch)) for batch in step))
+            tokens = sum(len(row) for batch in step for row in batch)
+            state.tokens += tokens
+            state.loop_seconds += tokens / (10 if len(run) <= 2 else 100)
+            on_step(state)
+
+    monkeypatch.setattr("luthier.pipeline.probe.fit", fit)
+    base = open_base(prepared)
+    found = probe(prepared, base, training_dataset(prepared, base))
+    assert (found.tokens_per_second.low, found.tokens_per_second.high) == pytest.approx((100, 100))
+    assert len(run) == found.steps == 6
+    assert run[0] == max(sum(map(len, batch)) for step in found.training.schedule.steps for batch in step), (
+        "what takes most memory comes first"
+    )
 
 
 def test_a_probe_knows_that_layers_are_computed_again(prepared_shop):
