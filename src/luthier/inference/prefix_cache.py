@@ -1,5 +1,6 @@
 """Keys and values of prompts' beginnings, kept for the next request that begins alike."""
 
+from bisect import bisect, insort
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +21,15 @@ class _Node:
     tokens: tuple[int, ...]
     states: torch.Tensor
     children: "dict[tuple[int, ...], _Node]" = field(default_factory=dict)
+    order: list[tuple[int, ...]] = field(default_factory=list)
+    """The keys of `children`, sorted: those that begin most alike are neighbours."""
 
 
 class PrefixCache:
-    """Blocks of tokens in a tree, compared token by token; beyond `budget_bytes` those used longest ago leave."""
+    """Blocks of tokens in a tree, compared token by token; beyond `budget_bytes` those used longest ago leave.
+
+    They are kept whole, but what asks for one that is like it only at its beginning is given that.
+    """
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
@@ -37,14 +43,15 @@ class PrefixCache:
         return len(self._used)
 
     def find(self, key: PrefixKey, tokens: Sequence[int]) -> list[torch.Tensor]:
-        """States of the longest beginning of `tokens`, in whole blocks, that is known and leaves a token over."""
+        """States of the longest beginning of `tokens` that is known and leaves a token over, in pieces of at most a
+        block: [layers, 2, heads, tokens of the piece, head_dim]."""
         path = list(self._path(key, tokens[:-1]))
-        self._touch(path)
-        return [node.states for node in path]
+        self._touch([node for node, _ in path])
+        return [node.states[:, :, :, :alike] for node, alike in path]
 
     def known(self, key: PrefixKey, tokens: Sequence[int]) -> int:
-        """How many blocks `find` would give."""
-        return sum(1 for _ in self._path(key, tokens[:-1]))
+        """Of how many tokens `find` would give the states."""
+        return sum(alike for _, alike in self._path(key, tokens[:-1]))
 
     def add(self, key: PrefixKey, tokens: Sequence[int], states: torch.Tensor) -> None:
         """Keep the whole blocks of a sequence. states: [layers, 2, heads, tokens or fewer, head_dim]; copied."""
@@ -58,6 +65,7 @@ class PrefixCache:
                 child = _Node(node, block, states[:, :, :, start : start + BLOCK].clone())
                 self._block_bytes = child.states.nbytes
                 node.children[block] = child
+                insort(node.order, block)
                 self._used[child] = None
             path.append(child)
             node = child
@@ -74,13 +82,24 @@ class PrefixCache:
                 nodes += node.children.values()
                 self._used.pop(node, None)
 
-    def _path(self, key: PrefixKey, tokens: Sequence[int]) -> Iterator[_Node]:
+    def _path(self, key: PrefixKey, tokens: Sequence[int]) -> Iterator[tuple[_Node, int]]:
+        """The blocks that `tokens` begin with, and the one that agrees with what follows them longest; with the number
+        of tokens that agree."""
         node = self._roots.get(key)
-        for start in range(0, len(tokens) - BLOCK + 1, BLOCK):
-            node = node.children.get(tuple(tokens[start : start + BLOCK])) if node else None
+        for start in range(0, len(tokens), BLOCK):
             if node is None:
                 return
-            yield node
+            block = tuple(tokens[start : start + BLOCK])
+            child = node.children.get(block)
+            if child is None:
+                place = bisect(node.order, block)
+                near = node.order[max(0, place - 1) : place + 1]
+                alike, nearest = max(((tokens_in_common(block, other), other) for other in near), default=(0, ()))
+                if alike:
+                    yield node.children[nearest], alike
+                return
+            yield child, BLOCK
+            node = child
 
     def _touch(self, path: Sequence[_Node]) -> None:
         for node in reversed(path):
@@ -91,13 +110,12 @@ class PrefixCache:
         assert leaf.parent is not None
         assert not leaf.children
         del leaf.parent.children[leaf.tokens]
+        leaf.parent.order.remove(leaf.tokens)
 
 
-def blocks_in_common(first: Sequence[int], second: Sequence[int]) -> int:
-    """Whole blocks with which both begin."""
-    most = min(len(first), len(second)) // BLOCK
-    for block in range(most):
-        span = slice(block * BLOCK, (block + 1) * BLOCK)
-        if first[span] != second[span]:
-            return block
-    return most
+def tokens_in_common(first: Sequence[int], second: Sequence[int]) -> int:
+    """With how many tokens both begin."""
+    for place, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return place
+    return min(len(first), len(second))

@@ -51,9 +51,9 @@ class Runner(Protocol):
         ...
 
     def start(self, row: Row, prefix: Sequence[torch.Tensor]) -> None:
-        """Make room for the prompt of a row; `prefix` are the states of its first blocks, computed before.
+        """Make room for the prompt of a row; `prefix` are the states of its first tokens, computed before, in pieces.
 
-        Shape of each: [layers, 2, heads, BLOCK, head_dim].
+        Shape of each: [layers, 2, heads, tokens of the piece, head_dim].
         """
         ...
 

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from luthier.core.errors import DeadlineError, GenerationError, LuthierError, ModelError, RequestError
 from luthier.inference.answer import Answer
 from luthier.inference.key_values import BLOCK, band_limit
-from luthier.inference.prefix_cache import PrefixCache, PrefixKey, blocks_in_common
+from luthier.inference.prefix_cache import PrefixCache, PrefixKey, tokens_in_common
 from luthier.inference.runner import Row, Runner
 from luthier.inference.sampling import Choice, Sampler, next_tokens
 
-LARGEST_BATCH = 64
+LARGEST_BATCH = 128
 PROMPT_TOKENS_A_STEP = 512
 """Prompts are computed in pieces, so that answers in the making wait for no more than this many tokens."""
+WORTH_WAITING = 16
+"""Tokens; a request does not wait a step for the states of fewer."""
 
 
 @dataclass(eq=False, slots=True)
@@ -45,7 +47,7 @@ class Scheduler:
         self._runner = runner
         self._room = max(1, key_value_bytes // max(1, runner.token_bytes))
         self._prefixes = PrefixCache(prefix_bytes)
-        self._prefix_blocks = prefix_bytes // (BLOCK * max(1, runner.token_bytes))
+        self._most_kept = prefix_bytes // max(1, runner.token_bytes)
         self._waiting: list[Task] = []
         self._running: list[Task] = []
         """In the order of admission."""
@@ -136,7 +138,8 @@ class Scheduler:
                 continue
             if known is None:
                 known = self._prefixes.known(task.prefix_key, task.row.tokens)
-            if known < blocks_in_common(task.row.tokens[:-1], other.row.tokens) <= self._prefix_blocks:
+            kept = min(other.row.prompt, self._most_kept) // BLOCK * BLOCK
+            if known + WORTH_WAITING <= min(kept, tokens_in_common(task.row.tokens[:-1], other.row.tokens)):
                 return True
         return False
 

@@ -17,17 +17,25 @@ def target_losses(hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch
     the head is frozen, else chunk by chunk once more in the backward pass. Raises IndexError for labels that the
     vocabulary has not.
     """
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(head_weight):
-        raise IndexError(f"labels {int(labels.min())} to {int(labels.max())}, of {len(head_weight)} words")
+    _refuse_unknown(labels, len(head_weight))
     losses: torch.Tensor = _TargetLosses.apply(hidden, head_weight, labels)  # type: ignore[no-untyped-call]
     return losses
 
 
 @torch.no_grad()
-def target_hits(hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Whether each label is the likeliest token: bool [N]. Shapes as in `target_losses`."""
-    hits = [(hidden[chunk] @ head_weight.t()).max(-1).indices == labels[chunk] for chunk in _chunks(len(hidden))]
-    return torch.cat([labels.new_empty(0, dtype=torch.bool), *hits])
+def target_scores(
+    hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`target_losses` without gradients, and whether each label is the likeliest token, bool [N], from one set of
+    logits. Raises as `target_losses` does."""
+    _refuse_unknown(labels, len(head_weight))
+    losses = hidden.new_empty(len(hidden), dtype=torch.promote_types(hidden.dtype, torch.float32))
+    hits = labels.new_empty(len(labels), dtype=torch.bool)
+    for chunk in _chunks(len(hidden)):
+        logits = hidden[chunk] @ head_weight.t()
+        hits[chunk] = logits.max(-1).indices == labels[chunk]
+        _, losses[chunk] = _d_logits(logits, labels[chunk], wanted=False)
+    return losses, hits
 
 
 class _TargetLosses(torch.autograd.Function):
@@ -39,7 +47,7 @@ class _TargetLosses(torch.autograd.Function):
         gradient = torch.empty_like(hidden) if keeps_gradient else None
         losses = hidden.new_empty(len(hidden), dtype=torch.promote_types(hidden.dtype, torch.float32))
         for chunk in _chunks(len(hidden)):
-            d_logits, losses[chunk] = _d_logits(hidden[chunk], head_weight, labels[chunk], wanted=keeps_gradient)
+            d_logits, losses[chunk] = _d_logits(hidden[chunk] @ head_weight.t(), labels[chunk], wanted=keeps_gradient)
             if gradient is not None and d_logits is not None:
                 torch.mm(d_logits, head_weight, out=gradient[chunk])
         ctx.keeps_gradient = keeps_gradient
@@ -56,7 +64,7 @@ class _TargetLosses(torch.autograd.Function):
         d_hidden = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
         d_head = torch.zeros_like(head_weight, dtype=grads[0].dtype) if ctx.needs_input_grad[1] else None
         for chunk in _chunks(len(hidden)):
-            d_logits, _ = _d_logits(hidden[chunk], head_weight, labels[chunk], wanted=True)
+            d_logits, _ = _d_logits(hidden[chunk] @ head_weight.t(), labels[chunk], wanted=True)
             assert d_logits is not None
             d_logits.mul_(weights[chunk].to(d_logits.dtype))
             if d_hidden is not None:
@@ -66,15 +74,18 @@ class _TargetLosses(torch.autograd.Function):
         return d_hidden, None if d_head is None else d_head.to(head_weight.dtype), None
 
 
+def _refuse_unknown(labels: torch.Tensor, words: int) -> None:
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < words:
+        raise IndexError(f"labels {int(labels.min())} to {int(labels.max())}, of {words} words")
+
+
 def _chunks(tokens: int) -> list[slice]:
     return [slice(start, start + CHUNK_TOKENS) for start in range(0, tokens, CHUNK_TOKENS)]
 
 
-def _d_logits(
-    hidden: torch.Tensor, head_weight: torch.Tensor, labels: torch.Tensor, wanted: bool
-) -> tuple[torch.Tensor | None, torch.Tensor]:
-    """(softmax(logits) - onehot(label) in the type of `hidden`, None unless `wanted`; the losses of these tokens)"""
-    logits = hidden @ head_weight.t()
+def _d_logits(logits: torch.Tensor, labels: torch.Tensor, wanted: bool) -> tuple[torch.Tensor | None, torch.Tensor]:
+    """(softmax(logits) - onehot(label) in their type, None unless `wanted`; the losses of these tokens). The logits may
+    be overwritten."""
     if native.serves(logits):
         losses = logits.new_empty(len(logits), dtype=native.wide(logits.dtype))
         native.run("cross_entropy", logits.dtype, logits, labels.contiguous(), losses, *logits.shape, int(wanted))
@@ -88,4 +99,4 @@ def _d_logits(
     if not wanted:
         return None, losses
     probabilities.div_(normaliser).scatter_add_(1, chosen, own.new_full(own.shape, -1.0))
-    return probabilities.to(hidden.dtype), losses
+    return probabilities.to(logits.dtype), losses

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from luthier.core.errors import ModelError
 from luthier.core.rows import RowLoss, TokenRow
-from luthier.kernels.loss import target_hits, target_losses
+from luthier.kernels.loss import target_losses, target_scores
 from luthier.models.adapter import without_adapter
 from luthier.models.batch import FlatBatch
 from luthier.models.fast_path import FAST_ATTENTION, enable_fast_path, keeps_rows_apart, shares_prefixes
@@ -110,8 +110,7 @@ class RowsLoss:
     def _token_scores(self, batch: FlatBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Of each target, [N]: its negative log-likelihood, and whether it was the likeliest token."""
         if self.fast_path == "on":
-            hidden, head = self._hidden(batch), self._head_weight()
-            return target_losses(hidden, head, batch.labels), target_hits(hidden, head, batch.labels)
+            return target_scores(self._hidden(batch), self._head_weight(), batch.labels)
         logits = self._plain_logits(batch)
         return F.cross_entropy(logits, batch.labels, reduction="none"), logits.argmax(-1) == batch.labels
 

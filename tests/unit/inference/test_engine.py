@@ -15,6 +15,9 @@ from luthier.core.errors import DeadlineError, GenerationError, ModelError, Requ
 from luthier.core.generation import GenerationRequest, Grammar, complete
 from luthier.core.recipe import AdapterSection
 from luthier.inference import Engine, MemoryBudget
+from luthier.inference.key_values import BLOCK
+from luthier.inference.prefix_cache import tokens_in_common
+from luthier.inference.scheduler import WORTH_WAITING
 from luthier.models.adapter import attach_adapter, load_adapter, save_adapter, trainable
 from luthier.models.loading import load_model
 
@@ -515,6 +518,17 @@ def test_a_beginning_in_common_is_computed_once(engine, reference):
     whole = sum(len(engine._template.prompt_ids(request.messages)) for request in requests)
     assert again < 32 * len(requests)
     assert again < first < whole - 3 * 64
+
+
+def test_an_opening_shorter_than_a_block_is_computed_once(engine, reference):
+    requests = [_request("sales", f"{LONG[:24]}{question}") for question in QUESTIONS[1:]]
+    expected = [reference(request) for request in requests]
+    prompts = [engine._template.prompt_ids(request.messages) for request in requests]
+    shared = tokens_in_common(*prompts[:2])
+    assert WORTH_WAITING <= shared < BLOCK <= len(prompts[0])
+    sizes = _sizes_of_steps(engine)
+    assert _tokens(engine, requests) == expected
+    assert sum(tokens for _, tokens in sizes) <= sum(map(len, prompts)) - 2 * shared
 
 
 def test_without_room_for_prefixes_nobody_waits_for_one(tiny_model, tiny_tokenizer, tiny_template):

@@ -3,7 +3,7 @@ import random
 import torch
 
 from luthier.inference.key_values import BLOCK
-from luthier.inference.prefix_cache import PrefixCache, blocks_in_common
+from luthier.inference.prefix_cache import PrefixCache, tokens_in_common
 
 KEY = ("sales", "")
 BLOCK_BYTES = 1 * 2 * 1 * BLOCK * 1 * 4
@@ -22,11 +22,25 @@ def test_the_longest_known_beginning_is_found_and_leaves_a_token_over():
     cache, tokens = PrefixCache(1 << 20), list(range(3 * BLOCK))
     cache.add(KEY, tokens, _states(tokens))
     assert _tokens(cache.find(KEY, [*tokens, 7])) == tokens
-    assert _tokens(cache.find(KEY, tokens)) == tokens[: 2 * BLOCK]
-    assert _tokens(cache.find(KEY, tokens[: 2 * BLOCK + 5])) == tokens[: 2 * BLOCK]
-    assert _tokens(cache.find(KEY, tokens[: BLOCK - 1])) == []
-    assert _tokens(cache.find(KEY, [*tokens[: BLOCK + 3], 999, *tokens[BLOCK + 4 :]])) == tokens[:BLOCK]
-    assert cache.known(KEY, [*tokens, 7]) == 3
+    assert _tokens(cache.find(KEY, tokens)) == tokens[:-1]
+    assert _tokens(cache.find(KEY, tokens[: 2 * BLOCK + 5])) == tokens[: 2 * BLOCK + 4]
+    assert _tokens(cache.find(KEY, tokens[:5])) == tokens[:4]
+    assert cache.known(KEY, [*tokens, 7]) == 3 * BLOCK
+    assert cache.known(KEY, tokens[:5]) == 4
+
+
+def test_of_a_block_that_differs_what_it_begins_with_is_found():
+    cache = PrefixCache(1 << 20)
+    system = list(range(21))
+    for question in range(5):
+        tokens = system + [100 + 10 * question + place for place in range(2 * BLOCK)]
+        cache.add(KEY, tokens, _states(tokens))
+    assert _tokens(cache.find(KEY, [*system, 999, *range(50)])) == system
+    assert _tokens(cache.find(KEY, [*system, 120, 121, 999])) == [*system, 120, 121]
+    assert _tokens(cache.find(KEY, [*system, 5])) == system
+    assert _tokens(cache.find(KEY, [999, *system])) == []
+    longer = system + [100 + place for place in range(BLOCK)]
+    assert _tokens(cache.find(KEY, [*longer, 999, 1])) == longer
 
 
 def test_only_whole_blocks_that_were_computed_are_kept():
@@ -46,7 +60,7 @@ def test_adapters_and_tenants_see_their_own_alone():
     cache.add(("support", ""), tokens, _states(tokens))
     cache.forget("sales")
     assert cache.find(KEY, tokens) == cache.find(("sales", "tenant"), tokens) == []
-    assert _tokens(cache.find(("support", ""), tokens)) == tokens[:BLOCK]
+    assert _tokens(cache.find(("support", ""), tokens)) == tokens[:-1]
     assert cache.blocks == 2
 
 
@@ -64,18 +78,23 @@ def test_what_was_used_longest_ago_leaves_first_and_never_from_the_middle():
     assert PrefixCache(0).find(KEY, first) == []
 
 
-def test_it_stays_within_its_budget_whatever_is_asked():
-    source, cache = random.Random(0), PrefixCache(7 * BLOCK_BYTES)
+def test_it_stays_within_its_budget_and_finds_the_longest_beginning_whatever_is_asked():
+    source, cache, kept = random.Random(0), PrefixCache(7 * BLOCK_BYTES), []
+    everything = PrefixCache(1 << 20)
     for _ in range(300):
         tokens = [source.randrange(2) for _ in range(3)]
         tokens = [token for token in tokens for _ in range(BLOCK)]
+        tokens[source.randrange(len(tokens))] = 2
         found = _tokens(cache.find(KEY, tokens))
         assert found == tokens[: len(found)]
-        cache.add(KEY, tokens, _states(tokens))
+        assert everything.known(KEY, tokens) == max((tokens_in_common(one, tokens[:-1]) for one in kept), default=0)
+        for each in (cache, everything):
+            each.add(KEY, tokens, _states(tokens))
+        kept.append(tokens)
         assert cache.blocks <= 7
 
 
-def test_blocks_in_common():
-    assert blocks_in_common([1] * 100, [1] * 70) == 70 // BLOCK
-    assert blocks_in_common([1] * BLOCK + [2] * BLOCK, [1] * BLOCK + [3] * BLOCK) == 1
-    assert blocks_in_common([], [1]) == 0
+def test_tokens_in_common():
+    assert tokens_in_common([1] * 100, [1] * 70) == 70
+    assert tokens_in_common([1] * 5 + [2], [1] * 5 + [3]) == 5
+    assert tokens_in_common([], [1]) == 0

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from luthier.kernels import loss
-from luthier.kernels.loss import target_hits, target_losses
+from luthier.kernels.loss import target_losses, target_scores
 
 VOCABULARY, HIDDEN_SIZE = 37, 8
 
@@ -50,18 +50,20 @@ def test_a_head_can_train_alone() -> None:
     torch.testing.assert_close(gradient, *torch.autograd.grad(expected, head_weight), rtol=0, atol=1e-12)
 
 
-def test_hits_are_the_labels_that_are_likeliest(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("form")
+def test_scores_are_the_losses_and_the_labels_that_are_likeliest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss, "CHUNK_TOKENS", 4)
     hidden, head_weight, labels = example(11, torch.float32)
     likeliest = (hidden @ head_weight.t()).argmax(-1)
     labels[::3] = likeliest[::3]
 
-    found = target_hits(hidden, head_weight, labels)
+    losses, hits = target_scores(hidden, head_weight, labels)
 
-    assert found.tolist() == (likeliest == labels).tolist()
-    assert 0 < int(found.sum()) < 11
-    assert not found.requires_grad
-    assert target_hits(hidden[:0], head_weight, labels[:0]).shape == (0,)
+    assert losses.equal(target_losses(hidden, head_weight, labels))
+    assert hits.tolist() == (likeliest == labels).tolist()
+    assert 0 < int(hits.sum()) < 11
+    assert not losses.requires_grad
+    assert [each.shape for each in target_scores(hidden[:0], head_weight, labels[:0])] == [(0,), (0,)]
 
 
 def test_sums_in_fp32_when_the_weights_are_bfloat16() -> None:
