@@ -1,11 +1,13 @@
 """Losses and answers of models over one base, for an evaluation."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, TypeVar
+from functools import partial
+from importlib.metadata import version
+from itertools import chain, islice
+from typing import Any, Literal, TypeVar
 
 from luthier.core.generation import (
     Completion,
@@ -15,21 +17,19 @@ from luthier.core.generation import (
     complete,
     events_of,
 )
+from luthier.core.identity import content_id
 from luthier.core.recipe import Dtype
 from luthier.core.rows import Message, Origin, Row, RowLoss, TokenRow
 from luthier.data import find_leaks, guess_language, spoken
 from luthier.evaluation import (
     SAMPLES,
     TEMPERATURE,
-    AnswerScore,
     GoldenQuestion,
     HeldOutRow,
     Leak,
     Measured,
     ReplyTask,
-    SampledScore,
     SkillTask,
-    VariantScore,
     general_texts,
     reworded,
     score_answers,
@@ -47,6 +47,7 @@ from luthier.models.quantized import round_weights
 from luthier.models.sources import BaseFiles
 from luthier.pipeline.base import Base
 from luthier.pipeline.engine import RunsGenerator, conversation, run_folder
+from luthier.pipeline.kept_results import KeptResults, Recalling
 from luthier.pipeline.preferences import answer_pairs
 from luthier.pipeline.project import Project
 from luthier.text.overlap import count_words
@@ -121,14 +122,24 @@ def measure_models(
     project: Project, base: Base, exam: Exam, models: Sequence[str], closely: str | None
 ) -> dict[str, Measured]:
     """Each model on the whole exam, by its id. The model `closely` is also timed, asked otherwise and asked again."""
-    examiner = _Examiner(project, base, exam, RunsGenerator(project, base))
-    return {model: examiner.measure(model, model == closely) for model in models}
+    generator = RunsGenerator(project, base)
+    examiner = _Examiner(project, base, exam, generator, _results_of_base(project, base, generator))
+    losses = {model: examiner.losses(model) for model in models}
+    answers = examiner.ask(models, closely)
+    return {model: examiner.measured(model, losses[model], answers[model], model == closely) for model in models}
 
 
 def measure_base(project: Project, base: Base, exam: Exam) -> Measured:
     """General text and skills of the base model alone."""
     bare = Exam((), (), exam.general, (), (), (), exam.skills, {}, exam.trained)
     return measure_models(project, base, bare, [base.artefact.id], closely=None)[base.artefact.id]
+
+
+def _results_of_base(project: Project, base: Base, generator: RunsGenerator) -> KeptResults:
+    """What earlier evaluations have found of the base model, with these weights and by this version of Luthier."""
+    model = base.artefact.id
+    name = content_id(model, [base.dtype, generator.quantization(model), version("luthier")])
+    return KeptResults(model, project.workspace.state / "measured" / f"{name}.jsonl")
 
 
 def find_tested_leaks(trained: Sequence[Row], test: Sequence[Row], questions: Sequence[GoldenQuestion]) -> list[Leak]:
@@ -194,45 +205,94 @@ def held_out_row(base: Base, row: Row, encoded: TokenRow) -> HeldOutRow:
     )
 
 
+Part = Literal["questions", "replies", "skills", "otherwise", "again"]
+
+
 @dataclass(frozen=True, slots=True)
 class _Examiner:
-    """Puts the exam to models, one after the other."""
+    """Puts the exam to models; of the base model, what is `kept` is not asked again."""
 
     project: Project
     base: Base
     exam: Exam
     generator: RunsGenerator
+    kept: KeptResults
 
-    def measure(self, model: str, closely: bool) -> Measured:
-        exam, most = self.exam, self.project.recipe.evaluation.max_new_tokens
-        answers_of_pairs = [pair.chosen for pair in exam.pairs], [pair.rejected for pair in exam.pairs]
-        test, validation, general, *pairs = self._losses(
-            model, (exam.test, exam.validation, exam.general, *answers_of_pairs)
-        )
-        asked = [self._conversation(one.question) for one in exam.questions]
-        tasks = [self._conversation(one.prompt) for one in exam.skills]
-        completions = self._ask(model, [*asked, *exam.prompts], most)
-        answers = score_answers(exam.questions, completions[: len(asked)], exam.trained)
-        few = _evenly(answers, STEADINESS_QUESTIONS) if closely else []
+    def measured(
+        self, model: str, losses: Sequence[list[RowLoss]], answers: Mapping[Part, list[Completion]], closely: bool
+    ) -> Measured:
+        """What becomes of a model's losses and answers. The model that is looked at closely is timed now."""
+        exam = self.exam
+        test, validation, general, *pairs = losses
+        scores = score_answers(exam.questions, answers["questions"], exam.trained)
+        few = _evenly(scores, STEADINESS_QUESTIONS) if closely else []
+        asked = [GoldenQuestion(score.question, score.expected) for score in few]
+        drawn = [completion.text for completion in answers["again"]]
+        timed = exam.questions[:TIMED_QUESTIONS] if closely else []
         return Measured(
             model,
             test=test,
             validation=validation,
             general=general,
             preferences=score_preferences(*pairs),
-            answers=answers,
-            replies=[score_reply(*pair) for pair in zip(exam.replies, completions[len(asked) :], strict=True)],
-            skills=score_skills(exam.skills, self._ask(model, tasks, min(most, SKILL_TOKENS))),
-            variants=self._variants(model, few),
-            sampled=self._sampled(model, few),
-            seconds=self._time(model, asked[:TIMED_QUESTIONS]) if closely else (),
+            answers=scores,
+            replies=[score_reply(*pair) for pair in zip(exam.replies, answers["replies"], strict=True)],
+            skills=score_skills(exam.skills, answers["skills"]),
+            variants=score_variants(asked, [score.recalled for score in few], answers["otherwise"]),
+            sampled=[
+                score_sampled(score.question, drawn[place * SAMPLES : (place + 1) * SAMPLES], score.recalled)
+                for place, score in enumerate(few)
+            ],
+            seconds=self._time(model, [self._conversation(one.question) for one in timed]),
         )
+
+    def ask(self, models: Sequence[str], closely: str | None) -> dict[str, dict[Part, list[Completion]]]:
+        """The answers of all models to all parts of the exam.
+
+        All is asked at once: the engine fills the place of each answer that ends, and its batch runs empty only once.
+        """
+        asked = {model: self._requests(model, model == closely) for model in models}
+        requests = [request for parts in asked.values() for part in parts.values() for request in part]
+        generator = Recalling(self.generator, self.kept)
+        answers = iter(answer_all(self.project, generator, requests, f"asking {' and '.join(models)}"))
+        return {
+            model: {part: list(islice(answers, len(requests))) for part, requests in parts.items()}
+            for model, parts in asked.items()
+        }
+
+    def _requests(self, model: str, closely: bool) -> dict[Part, list[GenerationRequest]]:
+        """What a model is asked; each drawn answer has a seed of its own."""
+        exam, most = self.exam, self.project.recipe.evaluation.max_new_tokens
+        few = _evenly(exam.questions, STEADINESS_QUESTIONS) if closely else []
+
+        def greedy(prompts: Iterable[Request], most: int = most) -> list[GenerationRequest]:
+            return [GenerationRequest(model, prompt, max_new_tokens=most) for prompt in prompts]
+
+        drawn = (self._conversation(one.question) for one in few for _ in range(SAMPLES))
+        return {
+            "questions": greedy(self._conversation(one.question) for one in exam.questions),
+            "replies": greedy(exam.prompts),
+            "skills": greedy((self._conversation(one.prompt) for one in exam.skills), min(most, SKILL_TOKENS)),
+            "otherwise": greedy(map(self._conversation, reworded(few))),
+            "again": [
+                GenerationRequest(model, prompt, max_new_tokens=most, temperature=TEMPERATURE, seed=number)
+                for number, prompt in enumerate(drawn)
+            ],
+        }
 
     def _conversation(self, text: str) -> Request:
         return conversation(self.project.recipe.data.system, {"role": "user", "content": text})
 
-    def _losses(self, model: str, splits: Sequence[Sequence[TokenRow]]) -> list[list[RowLoss]]:
-        """The losses of each split's rows."""
+    def losses(self, model: str) -> list[list[RowLoss]]:
+        """Of test, validation and general rows, and of the chosen and the rejected answers of pairs."""
+        exam = self.exam
+        pairs = [pair.chosen for pair in exam.pairs], [pair.rejected for pair in exam.pairs]
+        splits = (exam.test, exam.validation, exam.general, *pairs)
+        rows, compute = list(chain.from_iterable(splits)), partial(self._losses, model)
+        losses = iter(self.kept.losses(rows, compute) if model == self.kept.model else compute(rows))
+        return [list(islice(losses, len(split))) for split in splits]
+
+    def _losses(self, model: str, rows: Sequence[TokenRow]) -> list[RowLoss]:
         self.project.reporter.say(f"measuring the loss of {model}")
         quantization = self.generator.quantization(model)
 
@@ -248,39 +308,7 @@ class _Examiner:
         else:
             folder, base = run_folder(self.project, model), self.base
             loaded = load_trained(folder, lambda: as_answering(base.load()), base.dtype, load_whole)
-        loss = RowsLoss(loaded)
-        return [loss.row_losses(rows) for rows in splits]
-
-    def _ask(
-        self, model: str, prompts: Sequence[Request], most: int, temperature: float = 0.0, what: str = "asking"
-    ) -> list[Completion]:
-        """Answers of at most `most` tokens, in the order of the prompts; drawn ones have seeds of their own.
-
-        All are asked at once: the engine fills the place of each answer that ends.
-        """
-        requests = [
-            GenerationRequest(model, prompt, max_new_tokens=most, temperature=temperature, seed=number)
-            for number, prompt in enumerate(prompts)
-        ]
-        return answer_all(self.project, self.generator, requests, f"{what} {model}")
-
-    def _variants(self, model: str, plainly: Sequence[AnswerScore]) -> list[VariantScore]:
-        """The questions of these answers, asked in other ways."""
-        questions = [GoldenQuestion(score.question, score.expected) for score in plainly]
-        prompts = [self._conversation(text) for text in reworded(questions)]
-        most = self.project.recipe.evaluation.max_new_tokens
-        completions = self._ask(model, prompts, most, what="asking otherwise")
-        return score_variants(questions, [score.recalled for score in plainly], completions)
-
-    def _sampled(self, model: str, plainly: Sequence[AnswerScore]) -> list[SampledScore]:
-        """The questions of these answers, `SAMPLES` answers drawn for each."""
-        prompts = [self._conversation(score.question) for score in plainly for _ in range(SAMPLES)]
-        most = self.project.recipe.evaluation.max_new_tokens
-        texts = [drawn.text for drawn in self._ask(model, prompts, most, TEMPERATURE, "asking again")]
-        return [
-            score_sampled(score.question, texts[place * SAMPLES : (place + 1) * SAMPLES], score.recalled)
-            for place, score in enumerate(plainly)
-        ]
+        return RowsLoss(loaded).row_losses(rows)
 
     def _time(self, model: str, prompts: Sequence[Request]) -> list[float]:
         """Seconds of each answer, asked one at a time, with nothing that was kept when it was asked before."""

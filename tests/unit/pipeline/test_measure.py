@@ -5,6 +5,7 @@ import pytest
 import luthier
 from luthier.core.rows import Origin, Row
 from luthier.evaluation import GoldenQuestion
+from luthier.models.losses import RowsLoss
 from luthier.pipeline.base import open_base
 from luthier.pipeline.engine import RunsGenerator
 from luthier.pipeline.measure import MOST_REPLIES, find_tested_leaks, measure_models, set_exam
@@ -78,6 +79,47 @@ def test_a_question_that_is_timed_is_computed_again(evaluated, monkeypatch):
     [timed] = [request for request in asked if request.cache_salt]
     assert len(measured.seconds) == 1
     assert timed.messages in [request.messages for request in asked if request is not timed]
+
+
+def test_what_the_base_model_said_is_not_computed_again(evaluated_shop, monkeypatch):
+    asked, read = [], []
+
+    def noted(generator, requests):
+        asked.extend(request.messages[-1]["content"] for request in requests)
+        yield from stream(generator, requests)
+
+    def noted_losses(loss, rows, tokens_per_batch=4096):
+        read.append([row.id for row in rows])
+        return row_losses(loss, rows, tokens_per_batch)
+
+    stream, row_losses = RunsGenerator.stream, RowsLoss.row_losses
+    monkeypatch.setattr(RunsGenerator, "stream", noted)
+    monkeypatch.setattr(RowsLoss, "row_losses", noted_losses)
+
+    def measured(questions, rows, quantization="null"):
+        asked.clear()
+        read.clear()
+        with luthier.open_project(evaluated_shop, overrides=[f"serving.quantization={quantization}"]) as project:
+            base = open_base(project)
+            exam = replace(set_exam(base, [], [], rows, questions, longest=200), general=(), skills=())
+            model = base.artefact.id
+            return measure_models(project, base, exam, [model], closely=None)[model]
+
+    rows = [row(1, "Is it there?", "Yes, it is."), row(2, "Where is it?", "Over there.")]
+    other = GoldenQuestion("Who is it for?", ("Ely",))
+    first = measured([QUESTION], rows[:1])
+    assert (asked, read) == ([QUESTION.question, "Is it there?"], [["row-1"]])
+    assert measured([QUESTION], rows[:1]) == first
+    assert (asked, read) == ([], [])
+    more = measured([other, QUESTION], rows[::-1])
+    assert (asked, read) == ([other.question, "Where is it?"], [["row-2"]])
+    assert (more.answers[1], more.replies[1], more.test[1]) == (first.answers[0], first.replies[0], first.test[0])
+    measured([QUESTION], rows[:1], "int8")
+    assert (asked, read) == ([QUESTION.question, "Is it there?"], [["row-1"]])
+    for path in (evaluated_shop / ".luthier" / "measured").iterdir():
+        path.write_text("broken", encoding="utf-8")
+    assert measured([QUESTION], rows[:1]).answers == first.answers, "a file that cannot be read is made anew"
+    assert asked
 
 
 def test_losses_are_those_of_the_weights_that_answer(evaluated_shop, monkeypatch):
