@@ -81,8 +81,14 @@ ARCHITECTURES = (*LLAMA_LIKE, *SMALL)
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Models are cached in a folder of this test session, not in the home of whoever runs it."""
-    os.environ["LUTHIER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    """Models are cached in a folder of this test session, not in the home of whoever runs it. Of several processes
+    each has its own, but for the kernels, which take long to compile."""
+    cache = tmp_path_factory.mktemp("cache")
+    os.environ["LUTHIER_CACHE"] = str(cache)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = tmp_path_factory.getbasetemp().parent / "kernels"
+        shared.mkdir(exist_ok=True)
+        (cache / "kernels").symlink_to(shared)
 
 
 @pytest.fixture(scope="session")

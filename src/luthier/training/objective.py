@@ -7,7 +7,6 @@ from typing import Generic, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from sklearn.metrics import f1_score
 
 from luthier.core.rows import LabelledTokens, TokenRow
 from luthier.models.losses import RowsLoss
@@ -182,6 +181,8 @@ class LabelObjective(Objective[LabelledTokens]):
         """Beside the loss `accuracy` and `macro_f1`, the mean F1 of the labels that occur or are given."""
         if not examples:
             return None
+        from sklearn.metrics import f1_score  # takes a second to import, and few trainings are of labels
+
         logits, labels = self._scored(examples)
         given = logits.argmax(dim=1)
         return {

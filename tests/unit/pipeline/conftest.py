@@ -1,6 +1,7 @@
 """Open projects over the shared workspaces, and a reporter that remembers."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import luthier
 from luthier.core.artefacts import Evaluation
 from luthier.pipeline.project import Project
+from luthier.pipeline.train import Trained
 
 CHECK_SCHEMA = Path(__file__).parents[3] / "docs" / "reference" / "check.schema.json"
 
@@ -45,6 +47,17 @@ def reporter() -> Remembering:
 def prepared(prepared_shop: Path, reporter: Remembering) -> Iterator[Project]:
     with luthier.open_project(prepared_shop, reporter=reporter) as project:
         yield project
+
+
+@pytest.fixture(scope="module")
+def trained_once(
+    _prepared_once: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Project, Trained, Remembering]]:
+    """A project, what its training gave, and what the reporter was told: for tests that leave the run as it is."""
+    shop = Path(shutil.copytree(_prepared_once, tmp_path_factory.mktemp("trained") / "shop"))
+    reporter = Remembering()
+    with luthier.open_project(shop, reporter=reporter) as project:
+        yield project, luthier.train(project), reporter
 
 
 @pytest.fixture

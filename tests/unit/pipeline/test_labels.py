@@ -1,6 +1,7 @@
 """Classification through the pipeline: an encoder and a decoder learn which department a message is for."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,13 +91,19 @@ def test_texts_that_the_model_cannot_read_are_refused(tiny_encoder_folder, tmp_p
             luthier.train(project)
 
 
-@pytest.fixture
-def desk(tiny_encoder_folder, tmp_path):
-    """A workspace with a run that gives labels."""
-    folder = lay_out(tmp_path / "desk", tiny_encoder_folder, **METHODS["full"])
+@pytest.fixture(scope="module")
+def _trained_desk(tiny_encoder_folder, tmp_path_factory):
+    folder = lay_out(tmp_path_factory.mktemp("trained") / "desk", tiny_encoder_folder, **METHODS["full"])
     with luthier.open_project(folder) as project:
         luthier.prepare(project)
         luthier.train(project)
+    return folder
+
+
+@pytest.fixture
+def desk(_trained_desk, tmp_path):
+    """A workspace of its own for each test, with a run that gives labels."""
+    with luthier.open_project(shutil.copytree(_trained_desk, tmp_path / "desk")) as project:
         yield project
 
 

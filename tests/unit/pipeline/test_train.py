@@ -13,8 +13,8 @@ from luthier.pipeline.engine import RunsGenerator
 from luthier.training import CausalObjective
 
 
-def test_the_run_keeps_all_that_it_was_made_of(prepared):
-    trained = luthier.train(prepared)
+def test_the_run_keeps_all_that_it_was_made_of(trained_once):
+    prepared, trained, _ = trained_once
     names = sorted(path.name for path in trained.path.iterdir())
     assert names == ["adapter", "curves.json", "curves.png", "recipe.yaml", "run.json"]
     saved = json.loads((trained.path / "run.json").read_text())
@@ -31,8 +31,8 @@ def test_the_run_keeps_all_that_it_was_made_of(prepared):
     assert (config["r"], config["lora_alpha"]) == (16, 32)
 
 
-def test_figures_agree_with_the_curves(prepared):
-    trained = luthier.train(prepared)
+def test_figures_agree_with_the_curves(trained_once):
+    prepared, trained, _ = trained_once
     curves = json.loads((trained.path / "curves.json").read_text())
     figures = trained.figures
     assert [point["step"] for point in curves["train"]] == list(range(1, figures["steps"] + 1))
@@ -45,8 +45,8 @@ def test_figures_agree_with_the_curves(prepared):
     assert figures["rows"] == luthier.prepare(prepared).splits["train"]
 
 
-def test_progress_tells_loss_speed_and_time_left(prepared, reporter):
-    trained = luthier.train(prepared)
+def test_progress_tells_loss_speed_and_time_left(trained_once):
+    _, trained, reporter = trained_once
     told = [step for step in reporter.steps if step[0] == "training"]
     assert [done for _, done, _, _ in told] == list(range(1, trained.figures["steps"] + 1))
     assert {total for _, _, total, _ in told} == {trained.figures["steps"]}
@@ -59,7 +59,7 @@ def test_progress_tells_loss_speed_and_time_left(prepared, reporter):
 def test_the_same_seed_gives_the_same_weights(prepared_shop, evaluated_shop):
     adapters = []
     for shop, overrides in ((prepared_shop, []), (evaluated_shop, []), (prepared_shop, ["training.seed=1"])):
-        with luthier.open_project(shop, overrides=overrides) as project:
+        with luthier.open_project(shop, overrides=["training.num_train_epochs=1", *overrides]) as project:
             adapters.append(load_file(luthier.train(project).path / "adapter" / "adapter_model.safetensors"))
     first, again, other = adapters
     assert all(bool((first[name] == again[name]).all()) for name in first)
@@ -148,6 +148,12 @@ def _question(model):
 
 
 def test_where_memory_is_small_batches_are_smaller_and_layers_recomputed(prepared, reporter, monkeypatch):
+    brief = ["training.num_train_epochs=1"]
+    with luthier.open_project(prepared.workspace.root, overrides=brief, reporter=reporter) as project:
+        _assert_smaller_batches(project, reporter, monkeypatch)
+
+
+def _assert_smaller_batches(prepared, reporter, monkeypatch):
     plenty = luthier.train(prepared).figures
     said = []
     for free in (3_000_000, 1_000_000):
@@ -175,7 +181,9 @@ def test_moments_in_bytes_are_told_and_planned(prepared_shop, reporter):
 
 def test_recomputing_can_be_asked_for(prepared_shop, reporter):
     with luthier.open_project(
-        prepared_shop, overrides=["training.gradient_checkpointing=true"], reporter=reporter
+        prepared_shop,
+        overrides=["training.gradient_checkpointing=true", "training.num_train_epochs=1"],
+        reporter=reporter,
     ) as project:
         luthier.train(project)
     assert any("computed once more" in line for line in reporter.said)

@@ -17,7 +17,7 @@ from luthier.models.sources import BaseFiles
 from luthier.training import CausalObjective, Checkpoint, MasterWeights, Schedule, Training, fit
 
 SETTINGS = TrainingSection(
-    learning_rate=5e-3, num_train_epochs=15, eval_steps=7, early_stopping_patience=None, save_seconds=1e-6
+    learning_rate=5e-3, num_train_epochs=6, eval_steps=7, early_stopping_patience=None, save_seconds=1e-6
 )
 
 
