@@ -2,13 +2,17 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import luthier
 from luthier.cli.console import TerminalReporter
+from luthier.core.progress import Silent
 
 KILLED = """
 import os, signal, sys
@@ -27,20 +31,26 @@ with luthier.open_project(".", reporter=Killer()) as project:
 """
 
 
+def press_ctrl_c(_reporter, what, done, *_):
+    if what == "training" and done == 7:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def _stopped_once(_prepared_once, tmp_path_factory):
+    class Stopper(Silent):
+        progress = press_ctrl_c
+
+    shop = Path(shutil.copytree(_prepared_once, tmp_path_factory.mktemp("stopped") / "shop"))
+    with luthier.open_project(shop, reporter=Stopper()) as project, pytest.raises(KeyboardInterrupt):
+        luthier.train(project)
+    return shop
+
+
 @pytest.fixture
-def stopped_shop(command, prepared_shop, monkeypatch):
-    """A workspace whose training was stopped by Ctrl-C after step 7."""
-
-    def progress(_reporter, what, done, *_):
-        if what == "training" and done == 7:
-            signal.raise_signal(signal.SIGINT)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(TerminalReporter, "progress", progress)
-        stopped = command(prepared_shop, "train")
-    assert stopped.code == 130
-    assert stopped.err.endswith("Training was stopped. Go on with: luthier train --resume\nluthier: stopped\n")
-    return prepared_shop
+def stopped_shop(_stopped_once, tmp_path):
+    """A workspace of its own for each test, whose training was stopped by Ctrl-C after step 7."""
+    return Path(shutil.copytree(_stopped_once, tmp_path / "stopped" / "shop"))
 
 
 def assert_same_training(shop, undisturbed):
@@ -69,8 +79,13 @@ def test_killed_training_goes_on_from_its_last_checkpoint(command, prepared_shop
     assert_same_training(prepared_shop, evaluated_shop)
 
 
-def test_stopped_training_leaves_its_curves(stopped_shop):
-    [partial] = (stopped_shop / ".luthier" / "runs").iterdir()
+def test_stopped_training_leaves_its_curves(command, prepared_shop, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(TerminalReporter, "progress", press_ctrl_c)
+        stopped = command(prepared_shop, "train")
+    assert stopped.code == 130
+    assert stopped.err.endswith("Training was stopped. Go on with: luthier train --resume\nluthier: stopped\n")
+    [partial] = (prepared_shop / ".luthier" / "runs").iterdir()
     assert [point["step"] for point in json.loads((partial / "curves.json").read_text())["train"]] == list(range(1, 8))
     assert (partial / "curves.png").read_bytes().startswith(b"\x89PNG")
 

@@ -188,7 +188,7 @@ class PlainRunner:
     @property
     def token_bytes(self) -> int:
         config: Any = self._model.config.get_text_config()
-        return 2 * int(config.num_hidden_layers) * int(config.hidden_size) * self._model.dtype.itemsize
+        return 2 * int(config.num_hidden_layers) * int(config.hidden_size) * int(self._model.dtype.itemsize)
 
     def start(self, row: Row, prefix: Sequence[torch.Tensor]) -> None:
         assert not prefix, f"row of {row.prompt} tokens cannot share what others computed"

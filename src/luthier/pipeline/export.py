@@ -44,7 +44,7 @@ def export(project: Project, folder: Path, run: str | None = None) -> Exported:
     model = load_run(project, replace(base, dtype="float32"), chosen)
     expected = probe_logits(model)
     with atomic_directory(folder) as partial:
-        whole = merged(model).to(DTYPES[base.dtype])  # type: ignore[arg-type]
+        whole = merged(model).to(DTYPES[base.dtype])
         whole.save_pretrained(partial)
         base.tokenizer.save_pretrained(partial)
         found = probe_logits(type(whole).from_pretrained(partial, dtype=DTYPES[base.dtype], local_files_only=True))
