@@ -51,8 +51,8 @@ def test_learning_rates_are_tried_as_the_recipe_says(prepared_shop, monkeypatch,
     assert check("true").suggested_learning_rate > 0
 
 
-def test_training_begins_with_the_checks_that_cost_seconds(prepared, reporter):
-    trained = luthier.train(prepared)
+def test_training_begins_with_the_checks_that_cost_seconds(trained_once):
+    _, trained, reporter = trained_once
     assert trained.figures["health"] == "warn"
     [line] = [text for text in reporter.said if " checks in " in text]
     assert line.startswith(f"{len(QUICK)} checks in ")
@@ -74,7 +74,8 @@ def test_unsound_training_is_refused_and_can_be_insisted_on(command, prepared_sh
 def test_checking_does_not_change_what_is_trained(prepared_shop):
     runs = set()
     for health in ("on", "off"):
-        with luthier.open_project(prepared_shop, overrides=[f"training.health={health}"]) as project:
+        overrides = [f"training.health={health}", "training.num_train_epochs=1"]
+        with luthier.open_project(prepared_shop, overrides=overrides) as project:
             runs.add(luthier.train(project).run)
     assert len(runs) == 1
 

@@ -7,6 +7,9 @@ import pytest
 import luthier
 from luthier.core.errors import EvaluationError, GateRefused, RegistryError
 
+BRIEFLY = ["training.seed=9", "training.num_train_epochs=1"]
+"""Of another run than the one that is there."""
+
 
 def test_before_any_release_the_base_model_is_the_reference(evaluated):
     found = luthier.evaluate(evaluated)
@@ -22,7 +25,7 @@ def test_the_released_run_is_the_reference_of_the_next(evaluated, judge):
     judge(evaluated, first, "pass")
     luthier.promote(evaluated)
     assert luthier.evaluate(evaluated, first).assessment.reference.startswith("base-"), "not itself"
-    with luthier.open_project(evaluated.workspace.root, overrides=["training.seed=9"]) as other:
+    with luthier.open_project(evaluated.workspace.root, overrides=BRIEFLY) as other:
         second = luthier.train(other).run
     found = luthier.evaluate(evaluated)
     assert (found.run, found.assessment.reference) == (second, first)
@@ -113,7 +116,7 @@ def test_another_reference_can_be_named(evaluated, judge):
     judge(evaluated, first, "pass")
     luthier.promote(evaluated)
     base = evaluated.registry.latest("base").id
-    with luthier.open_project(evaluated.workspace.root, overrides=["training.seed=9"]) as other:
+    with luthier.open_project(evaluated.workspace.root, overrides=BRIEFLY) as other:
         second = luthier.train(other).run
     assert luthier.evaluate(evaluated, second, against=base).assessment.reference == base
     with pytest.raises(GateRefused, match=f"{second} has no evaluation beside {first}"):
@@ -157,7 +160,7 @@ def test_what_was_forgotten_is_told_beside_the_base_model_whatever_the_reference
     first = evaluated.registry.latest("run").id
     judge(evaluated, first, "pass")
     luthier.promote(evaluated)
-    with luthier.open_project(evaluated.workspace.root, overrides=["training.seed=9"]) as other:
+    with luthier.open_project(evaluated.workspace.root, overrides=BRIEFLY) as other:
         luthier.train(other)
     found = luthier.evaluate(evaluated).assessment
     assert found.reference == first
