@@ -5,6 +5,10 @@ READY := .venv/ready
 # Python compiles a module when it is first imported; to compile all that comes along takes longer than to fetch it.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
 
+# PEFT imports bitsandbytes wherever it finds it, which takes seconds: it lies apart from what all other processes see.
+NF4 := .venv/nf4
+NF4_TESTS := tests/unit/models/test_nf4.py tests/unit/pipeline/test_nf4.py
+
 .PHONY: setup demo test test-slow check bench constraints clean
 
 setup: $(READY)
@@ -16,12 +20,17 @@ $(READY): pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[dev]'
 	touch $(READY)
 
+$(NF4)/ready: $(READY)
+	$(INSTALL) --no-deps --target $(NF4) bitsandbytes
+	touch $@
+
 demo: $(READY)
 	$(BIN)/luthier demo
 
 # A process for each core, each on one thread: the models of the tests are too small to share.
-test: $(READY)
+test: $(READY) $(NF4)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist worksteal
+	OMP_NUM_THREADS=1 PYTHONPATH=$(NF4) $(BIN)/python -m pytest $(NF4_TESTS)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
@@ -44,8 +53,8 @@ bench: $(READY)
 	$(BIN)/python benchmarks/bench_splits.py
 	$(BIN)/python benchmarks/bench_training.py
 
-constraints: $(READY)
-	$(BIN)/python scripts/write_constraints.py > constraints.tmp
+constraints: $(READY) $(NF4)/ready
+	PYTHONPATH=$(NF4) $(BIN)/python scripts/write_constraints.py > constraints.tmp
 	mv constraints.tmp constraints.txt
 
 clean:

@@ -20,7 +20,7 @@ def closure(name: str, extras: tuple[str, ...], found: dict[str, str]) -> None:
 
 def main() -> None:
     found: dict[str, str] = {}
-    closure("luthier", ("", "dev"), found)
+    closure("luthier", ("", "dev", "nf4"), found)
     del found["luthier"]
     lines = ["# Exact versions of all that luthier and its tests need. Written by: make constraints"]
     lines += [f"{name}=={version.split('+')[0]}" for name, version in sorted(found.items())]

@@ -1,5 +1,6 @@
 """A frozen base model with weights in few bits: to train an adapter on, and to answer faster."""
 
+import importlib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from luthier.core.errors import ModelError, WeightsError
-from luthier.core.recipe import Quantization
+from luthier.core.recipe import BaseQuantization, Quantization
 from luthier.kernels.int8 import int8_linear, quantize
 from luthier.kernels.quantized import Bits, QuantizedWeight
 
@@ -32,11 +33,48 @@ class Int8Linear(nn.Linear):
         return int8_linear(x, self.weight, self.get_buffer("scale"), self.bias)
 
 
-def quantize_linears(model: PreTrainedModel, keep: Collection[str] = ()) -> int:
-    """Turn the weights of all linear layers into bytes, but those of the head and of modules to `keep`; how many
-    layers that were.
+def require_quantizer(quantization: BaseQuantization | None) -> None:
+    """Raise ModelError where what this way of keeping the base weights needs is not installed."""
+    if quantization == "nf4":
+        _bitsandbytes()
 
-    Raises ModelError for a model that has none.
+
+def _bitsandbytes() -> Any:
+    try:
+        return importlib.import_module("bitsandbytes")
+    except ImportError as error:
+        raise ModelError(
+            "nf4 needs bitsandbytes, which is not installed",
+            where="model.quantization",
+            allowed="pip install 'luthier[nf4]', or int8, which needs nothing else",
+        ) from error
+
+
+def _nf4_linear(layer: nn.Linear) -> Any:
+    """A bitsandbytes `Linear4bit` with the weights of another layer in NF4, scales quantised once more, which computes
+    in the type that they had (Dettmers et al. 2023, QLoRA)."""
+    linear4bit = _bitsandbytes().nn.Linear4bit(
+        layer.in_features, layer.out_features, bias=False, compute_dtype=layer.weight.dtype, device="meta"
+    )
+    parameter = _bitsandbytes().nn.Params4bit(layer.weight.detach(), quant_type="nf4", module=linear4bit)
+    linear4bit.weight = parameter.to(layer.weight.device)
+    linear4bit.bias = layer.bias
+    # On processors with AVX-512 BF16 it would rearrange the weights in the first pass without gradients, for a product
+    # that none flow through.
+    linear4bit.support_avx512bf16_for_cpu = False
+    return linear4bit
+
+
+_MADE: Mapping[BaseQuantization, Callable[[nn.Linear], nn.Linear]] = {"int8": Int8Linear, "nf4": _nf4_linear}
+
+
+def quantize_linears(
+    model: PreTrainedModel, keep: Collection[str] = (), quantization: BaseQuantization = "int8"
+) -> int:
+    """Put the weights of all linear layers into few bits, but those of the head and of modules to `keep`, to train an
+    adapter on; how many layers that were.
+
+    Raises ModelError for a model that has none, and as `require_quantizer` does.
     """
     head = model.get_output_embeddings()
     linears = [
@@ -48,8 +86,14 @@ def quantize_linears(model: PreTrainedModel, keep: Collection[str] = ()) -> int:
         raise ModelError("the model has no linear layers of the common kind", where="model.quantization")
     for name, module in linears:
         parent, _, own = name.rpartition(".")
-        setattr(model.get_submodule(parent), own, Int8Linear(module))
+        setattr(model.get_submodule(parent), own, _MADE[quantization](module))
     return len(linears)
+
+
+def weight_count(model: nn.Module) -> int:
+    """How many weights a model has, whatever number of bits each takes: NF4 keeps two in a byte."""
+    states = ((parameter, getattr(parameter, "quant_state", None)) for parameter in model.parameters())
+    return sum(state.shape.numel() if state else parameter.numel() for parameter, state in states)
 
 
 class QuantizedLinear(nn.Linear):

@@ -46,6 +46,7 @@ SHARE_OF_CEILING = 0.17
 """The demo's training: 606 tokens a second of 0.5 billion operations each, of 1.8 TFLOP/s measured there."""
 EXTRAS = {
     "harness": "lm-evaluation-harness measures a run on its tasks",
+    "nf4": "model.quantization: nf4 trains adapters on base weights of four bits",
     "ray": "data.engine and training.engine: ray cleans and trains on a cluster",
     "trackers": "training.report_to: TensorBoard, MLflow, Weights & Biases",
 }

@@ -16,7 +16,7 @@ from luthier.models.classifier import Classifier
 from luthier.models.losses import RowsLoss
 from luthier.models.masking import HELD_OUT, MaskedLoss, MaskedRow, load_masked
 from luthier.models.methods import load_trained, prepare
-from luthier.models.quantized import quantize_linears
+from luthier.models.quantized import quantize_linears, require_quantizer
 from luthier.models.sources import BaseFiles
 from luthier.pipeline.base import Base
 from luthier.pipeline.engine import run_folder, task_of
@@ -77,10 +77,12 @@ class Lesson(Generic[E]):
 
 
 def training_dataset(project: Project, base: Base) -> Dataset:
-    """`find_dataset`; TrainingError for a task whose rows the loop cannot train."""
+    """`find_dataset`; TrainingError for a task whose rows the loop cannot train, ModelError where what the recipe's
+    base weights need is not installed."""
     task = project.recipe.task
     if task not in LESSONS:
         raise TrainingError(f"rows of task {task} cannot be trained yet", allowed=f"one of {', '.join(LESSONS)}")
+    require_quantizer(project.recipe.model.quantization)
     return find_dataset(project, base)
 
 
@@ -116,9 +118,9 @@ def open_trial(project: Project, base: Base, dataset: Artefact) -> Lesson[Any]:
 
 
 def _lighter(project: Project, model: Any, keep: Sequence[str] = ()) -> Any:
-    """The base model as it is trained on: with its weights in bytes, if the recipe says so."""
-    if project.recipe.model.quantization == "int8":
-        quantize_linears(model, keep)
+    """The base model as it is trained on: with its weights in few bits, if the recipe says so."""
+    if quantization := project.recipe.model.quantization:
+        quantize_linears(model, keep, quantization)
     return model
 
 

@@ -251,7 +251,7 @@ def _setup(model: Any, recipe: Recipe, dtype: Dtype, largest: Sequence[Example],
 
 
 def _way(recipe: Recipe, dtype: Dtype, recomputes: bool) -> Way:
-    return Way(dtype, recipe.model.quantization == "int8", recomputes, recipe.training.optim)
+    return Way(dtype, recipe.model.quantization, recomputes, recipe.training.optim)
 
 
 def _tokens(rows: Sequence[Example]) -> int:

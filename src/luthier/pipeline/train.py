@@ -25,6 +25,7 @@ from luthier.evaluation.chart import curves_png
 from luthier.kernels.allocator import free_memory
 from luthier.models.adapter import learning_rate_ratios, trainable
 from luthier.models.methods import refuse_lossy, save_trained
+from luthier.models.quantized import weight_count
 from luthier.models.recompute import layers_of, recompute_layers, recomputed_bytes
 from luthier.models.sharding import shard, whole_model
 from luthier.pipeline.base import Base, open_base
@@ -235,17 +236,18 @@ def _training_of(
     own = trainable(model)
     weights = MasterWeights(own)
     penalty = StartPenalty(own, weights.parameters, recipe.training.l2_sp) if recipe.training.l2_sp else None
-    trained, all_weights = (
-        sum(parameter.numel() for parameter in parameters)
-        for parameters in (weights.parameters.values(), model.parameters())
-    )
+    trained = sum(parameter.numel() for parameter in weights.parameters.values())
     replay = f" and {len(lesson.replay)} to replay" if lesson.replay else ""
     epochs = recipe.training.num_train_epochs
+    quantization = recipe.model.quantization
+    path = lesson.objective.fast_path
+    if quantization and path == "on":
+        path += f" except in adapted layers, whose base weights are in {quantization}: PEFT computes these"
     moments = ", moments in bytes (adamw_8bit)" if recipe.training.optim == "adamw_8bit" else ""
     project.reporter.say(
         f"{len(lesson.rows)} rows{replay}, {len(schedule.steps)} steps in {epochs} epoch{'s' * (epochs > 1)}, "
-        f"{recipe.adapter.method}: {trained:,} of {all_weights:,} weights train, "
-        f"{base.dtype}{moments}, fast path {lesson.objective.fast_path}"
+        f"{recipe.adapter.method}: {trained:,} of {weight_count(model):,} weights train, "
+        f"{base.dtype}{moments}, fast path {path}"
     )
     ratios = learning_rate_ratios(weights.parameters, recipe.training.loraplus_lr_ratio)
     return Training(

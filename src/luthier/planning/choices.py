@@ -9,6 +9,8 @@ from luthier.planning.memory import Way
 from luthier.planning.setup import Setup
 from luthier.planning.trained import trained_by
 
+INT8, NF4 = "model.quantization: int8", "model.quantization: nf4"
+
 
 def memory_advice(setup: Setup, free: int, factor: float = 1.0) -> list[str]:
     """Whether training fits into so many free bytes, and the choices that would make it fit.
@@ -54,8 +56,15 @@ def _lighter(setup: Setup, free: int, factor: float) -> list[tuple[str, Setup]]:
     if way.dtype == "float32":
         narrow = replace(setup, way=replace(way, dtype="bfloat16"))
         choices.append(("model.dtype: bfloat16, on a processor that multiplies it", narrow))
-    if not way.int8 and setup.trained.beside:
-        choices.append(("model.quantization: int8, which is slower", replace(setup, way=replace(way, int8=True))))
+    if setup.trained.beside:
+        choices += [
+            (f"{name}, {price}", replace(setup, way=change(way)))
+            for name, change, price in (
+                (INT8, _int8, "which is slower"),
+                (NF4, _nf4, "which is slower and needs the extra nf4"),
+            )
+            if change(way) != way
+        ]
     if not setup.trained.beside:
         choices.append(("adapter.method: lora", _with_lora(setup)))
     return choices
@@ -69,14 +78,16 @@ def _all_together(setup: Setup, free: int, factor: float) -> list[tuple[str, Set
     ways: list[tuple[str, Callable[[Way], Way]]] = [
         ("model.dtype: bfloat16", lambda way: replace(way, dtype="bfloat16")),
         ("training.gradient_checkpointing: true", lambda way: replace(way, recompute=True)),
-        ("model.quantization: int8", lambda way: replace(way, int8=True)),
+        (INT8, _int8),
         ("training.optim: adamw_8bit", lambda way: replace(way, optim="adamw_8bit")),
+        (NF4, _nf4),
     ]
     for name, change in ways:
         way = change(setup.way)
         if setup.way == way:
             continue
-        setup, made = replace(setup, way=way), [*made, name]
+        before = [one for one in made if (one, name) != (INT8, NF4)]
+        setup, made = replace(setup, way=way), [*before, name]
         tokens = _fitting_tokens(setup, free, factor)
         if tokens >= setup.forward.tokens:
             return [(f"all of these together: {', '.join(made)}", setup)]
@@ -85,6 +96,14 @@ def _all_together(setup: Setup, free: int, factor: float) -> list[tuple[str, Set
             text = f"all of these together: {', '.join(made)}"
             return [(text, replace(setup, forward=setup.forward.scaled(tokens)))]
     return []
+
+
+def _int8(way: Way) -> Way:
+    return way if way.quantization else replace(way, quantization="int8")
+
+
+def _nf4(way: Way) -> Way:
+    return replace(way, quantization="nf4")
 
 
 def _with_lora(setup: Setup) -> Setup:

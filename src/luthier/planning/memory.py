@@ -8,12 +8,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from luthier.core.errors import TrainingError
-from luthier.core.recipe import Dtype, Optim
+from luthier.core.recipe import BaseQuantization, Dtype, Optim
 from luthier.core.sizes import gigabytes
 from luthier.planning.shape import ModelShape
 from luthier.planning.trained import Trained
 
 BYTES: dict[Dtype, int] = {"bfloat16": 2, "float16": 2, "float32": 4}
+
+QUANTIZED_BYTES: dict[BaseQuantization, float] = {"int8": 1, "nf4": 1 / 2 + 1 / 64 + 4 / (64 * 256)}
+"""Of each weight of a quantised matrix. In NF4 it has four bits, each 64 weights a scale of a byte, and each 256 scales
+one in float32 (Dettmers et al. 2023, QLoRA, section 3)."""
 
 GRADIENT_BYTES, MASTER_BYTES = 4, 4
 """Of each weight that trains: its gradient in float32; and a float32 copy of itself where the model computes in a
@@ -58,11 +62,11 @@ class ForwardPass:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How the model is held and run: its precision, whether matrices are bytes, whether layers are computed again; and
+    """How the model is held and run: its precision, how matrices are quantised, whether layers are computed again; and
     how its optimiser keeps moments."""
 
     dtype: Dtype
-    int8: bool = False
+    quantization: BaseQuantization | None = None
     recompute: bool = False
     optim: Optim = "adamw_torch"
 
@@ -135,8 +139,10 @@ def estimate_memory(shape: ModelShape, trained: Trained, way: Way, forward: Forw
     narrow = size < 4
     if trained.beside and narrow:
         kept += trained.parameters * size
-    matrices = sum(linear.parameters for linear in shape.linears if linear.copies == 1) * shape.layers
-    weights = shape.parameters * size - (matrices * (size - 1) if way.int8 else 0)
+    weights = shape.parameters * size
+    if way.quantization:
+        matrices = sum(linear.inputs * linear.outputs for linear in shape.linears if linear.copies == 1) * shape.layers
+        weights -= int(matrices * (size - QUANTIZED_BYTES[way.quantization]))
     master = MASTER_BYTES if narrow and not trained.beside else 0
     chunk = min(forward.targets, LOGIT_CHUNK) if shape.fused else forward.targets
     return MemoryEstimate(

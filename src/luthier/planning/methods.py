@@ -60,9 +60,9 @@ def compare_methods(
     rows = []
     now = operations_per_token(setup)
     for name, adapter, remark in ways:
-        int8 = setup.way.int8 and adapter.method in ("lora", "ia3")
+        way = setup.way if adapter.method in ("lora", "ia3") else replace(setup.way, quantization=None)
         r = adapter.r if adapter.method == "lora" else 0
-        changed = replace(setup, trained=trained_by(setup.shape, adapter), r=r, way=replace(setup.way, int8=int8))
+        changed = replace(setup, trained=trained_by(setup.shape, adapter), r=r, way=way)
         seconds = training_seconds(schedule, speed.scaled(now / operations_per_token(changed)), around)
         memory = changed.memory.corrected(factor).total
         rows.append(MethodRow(name, changed.trained.parameters, memory, fits(changed, free, factor), seconds, remark))

@@ -269,11 +269,18 @@ def test_gates_are_of_the_task(task: str, evaluation: str, message: str) -> None
         changed(f"task={task}", f"evaluation={evaluation}")
 
 
+@pytest.mark.parametrize("quantization", ["int8", "nf4"])
 @pytest.mark.parametrize("adapter", ["{method: full}", "{use_dora: true}", "{init_lora_weights: pissa}"])
-def test_only_adapters_that_leave_the_weights_alone_train_on_bytes(adapter):
-    text = f"name: a\nmodel: {{base: b, quantization: int8}}\ndata: {{sources: [{{path: c}}]}}\nadapter: {adapter}"
+def test_only_adapters_that_leave_the_weights_alone_train_on_few_bits(adapter, quantization):
     with pytest.raises(RecipeError, match=r"model\.quantization is for LoRA and IA3"):
-        parse_recipe(text)
+        changed(f"model.quantization={quantization}", f"adapter={adapter}")
+
+
+def test_biases_train_in_bytes_and_not_in_nf4():
+    assert changed("model.quantization=int8", "adapter.bias=all").adapter.bias == "all"
+    assert changed("model.quantization=nf4").model.quantization == "nf4"
+    with pytest.raises(RecipeError, match=r"nf4 keeps biases frozen: adapter\.bias must be none, not all"):
+        changed("model.quantization=nf4", "adapter.bias=all")
 
 
 @pytest.mark.parametrize(

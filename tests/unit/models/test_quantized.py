@@ -1,5 +1,6 @@
 """A base model in bytes says almost the same, and adapters train on it."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from luthier.models.quantized import (
     QuantizedLinear,
     quantize_for_inference,
     quantize_linears,
+    require_quantizer,
     round_weights,
     weight_bytes,
 )
@@ -83,6 +85,18 @@ def test_modules_can_be_kept(make_model: MakeModel) -> None:
 def test_a_model_with_other_layers_is_refused(make_model: MakeModel) -> None:
     with pytest.raises(ModelError, match=r"^model\.quantization: the model has no linear layers of the common kind"):
         quantize_linears(make_model("GPT2"))
+
+
+def test_what_nf4_needs_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)
+    require_quantizer(None)
+    require_quantizer("int8")
+    with pytest.raises(ModelError) as caught:
+        require_quantizer("nf4")
+    assert str(caught.value) == (
+        "model.quantization: nf4 needs bitsandbytes, which is not installed "
+        "(pip install 'luthier[nf4]', or int8, which needs nothing else)"
+    )
 
 
 @pytest.mark.parametrize(("quantization", "share", "most"), [("int8", 0.3, 0.02), ("int4", 0.33, 0.2)])

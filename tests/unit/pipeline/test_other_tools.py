@@ -152,7 +152,7 @@ def test_what_is_left_out_stands_in_the_recipe(read, tmp_path):
     ("text", "named"),
     [
         ("model_name_or_path: m\nstage: sft\nfinetuning_type: oft", "finetuning_type"),
-        ("base_model: m\nadapter: qlora", "adapter"),
+        ("base_model: m\nadapter: llama-adapter", "adapter"),
         ("model_name_or_path: m\nstage: ppo", "stage"),
         ("base_model: m\nadapter: lora\nval_set_size: 2000", "val_set_size"),
     ],
@@ -190,10 +190,28 @@ def test_a_base_model_in_bytes_is_read(read, line):
     assert found.without_counterpart == []
 
 
-def test_four_bits_have_no_counterpart(read):
-    recipe, found = read("base_model: m\nadapter: lora\nload_in_8bit: false\nload_in_4bit: true")
+@pytest.mark.parametrize(
+    ("text", "left_out"),
+    [
+        ("base_model: m\nadapter: qlora\nload_in_8bit: false\nload_in_4bit: true", []),
+        ("model_name_or_path: m\nstage: sft\nquantization_bit: 4\nquantization_method: bnb", []),
+        ("model_name_or_path: m\nuse_peft: true\nload_in_4bit: true\nbnb_4bit_quant_type: nf4", []),
+        (
+            "model_name_or_path: m\nuse_peft: true\nload_in_4bit: true\nbnb_4bit_quant_type: fp4",
+            ['bnb_4bit_quant_type: "fp4"'],
+        ),
+    ],
+)
+def test_a_base_model_in_four_bits_is_read(read, text, left_out):
+    recipe, found = read(text)
+    assert recipe.model.quantization == "nf4"
+    assert found.without_counterpart == left_out
+
+
+def test_other_bits_have_no_counterpart(read):
+    recipe, found = read("model_name_or_path: m\nstage: sft\nquantization_bit: 3")
     assert recipe.model.quantization is None
-    assert found.without_counterpart == ["load_in_4bit: true"]
+    assert found.without_counterpart == ["quantization_bit: 3 (int8 and nf4 have one: model.quantization)"]
 
 
 def test_axolotl_trains_all_weights_without_an_adapter(read):

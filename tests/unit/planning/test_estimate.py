@@ -60,6 +60,7 @@ def test_what_does_not_fit_is_told_how_many_tokens_would_and_they_do():
         (replace(SETUP, way=Way("float32")), 4.0e9, "model.dtype: bfloat16"),
         (replace(SETUP, trained=trained_by(SHAPE, AdapterSection(method="full"))), 3.6e9, "adapter.method: lora"),
         (replace(SETUP, way=Way("bfloat16", recompute=True)), 1.30e9, "model.quantization: int8"),
+        (replace(SETUP, way=Way("bfloat16", "int8", recompute=True)), 1.25e9, "model.quantization: nf4"),
         (replace(SETUP, trained=trained_by(SHAPE, AdapterSection(method="full"))), 4.8e9, "training.optim: adamw_8bit"),
         (SETUP, 0.93e9, "all of these together"),
         (SETUP, 0.5e9, "No choice here makes it fit"),

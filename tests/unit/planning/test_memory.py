@@ -46,9 +46,11 @@ def test_the_parts_that_need_no_estimate():
     assert lora.total == sum(lora.to_json().values())
 
 
-def test_int8_halves_the_matrices_alone():
-    lora, bytes_ = estimated(AdapterSection()), estimated(AdapterSection(), int8=True)
-    assert lora.weights - bytes_.weights == 30 * sum(linear.parameters for linear in SMOLLM2_135M.linears)
+def test_only_matrices_are_in_fewer_bits():
+    lora, bytes_, four = (estimated(AdapterSection(), quantization=name) for name in (None, "int8", "nf4"))
+    matrices = 30 * sum(linear.parameters for linear in SMOLLM2_135M.linears)
+    assert lora.weights - bytes_.weights == matrices
+    assert 8 * (lora.weights - four.weights) / matrices == pytest.approx(16 - 4.127, abs=0.001)  # QLoRA, section 3
 
 
 def test_moments_in_bytes_take_a_quarter():

@@ -8,7 +8,7 @@ from luthier.core.recipe.adapter import AdapterSection, Method
 from luthier.core.recipe.cleaning import CleanSection, PersonalKind, RedactSection
 from luthier.core.recipe.data import DataSection, OverLength, SplitSection
 from luthier.core.recipe.evaluation import EvaluationSection, GatesSection, JudgeSection
-from luthier.core.recipe.model import Dtype, Initialisation, ModelSection
+from luthier.core.recipe.model import BaseQuantization, Dtype, Initialisation, ModelSection
 from luthier.core.recipe.planning import AssumeSection, PlanningSection
 from luthier.core.recipe.reading import SECRET, parse_recipe, recipe_schema
 from luthier.core.recipe.section import Positive, Section, Share
@@ -22,6 +22,7 @@ __all__ = [
     "SECRET",
     "AdapterSection",
     "AssumeSection",
+    "BaseQuantization",
     "CleanSection",
     "DataSection",
     "Dtype",

@@ -9,6 +9,7 @@ from luthier.core.recipe.section import Section, refuse_set
 
 Dtype = Literal["bfloat16", "float16", "float32"]
 Initialisation = Literal["default", "gpt2", "small", "xavier"]
+BaseQuantization = Literal["int8", "nf4"]
 
 
 class ModelSection(Section):
@@ -31,10 +32,11 @@ class ModelSection(Section):
         description="precision of the base weights and of activations; auto is bfloat16 where the processor multiplies "
         "it, else float32; float16 scales the loss",
     )
-    quantization: Literal["int8"] | None = Field(
+    quantization: BaseQuantization | None = Field(
         None,
-        description="int8 keeps the base weights in bytes while an adapter trains: half of bfloat16, but slower; "
-        "what was trained answers on the base weights as they are",
+        description="while an adapter trains, int8 keeps the base weights in bytes, half of bfloat16, and nf4 in four "
+        "bits, a quarter (QLoRA; needs the extra nf4); both are slower, and what was trained answers on the base "
+        "weights as they are",
     )
 
     @model_validator(mode="after")

@@ -32,12 +32,16 @@ class Recipe(Section):
     serving: ServingSection = ServingSection()
 
     @model_validator(mode="after")
-    def _only_adapters_train_on_bytes(self) -> "Recipe":
+    def _only_adapters_train_on_few_bits(self) -> "Recipe":
         adapter = self.adapter
         if self.model.quantization and (
             adapter.method not in ("lora", "ia3") or adapter.use_dora or adapter.init_lora_weights == "pissa"
         ):
             raise ValueError("model.quantization is for LoRA and IA3: DoRA, PiSSA and other methods need the weights")
+        if self.model.quantization == "nf4" and adapter.bias != "none":
+            raise ValueError(
+                f"model.quantization nf4 keeps biases frozen: adapter.bias must be none, not {adapter.bias}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 import typing
 from collections.abc import Mapping, Sequence
 
-from luthier.core.recipe import PreferenceLoss
+from luthier.core.recipe import BaseQuantization, PreferenceLoss
 from luthier.pipeline.other_tools.config import Config, Handler, Places, ReadConfig
 
 TRAINING_ARGUMENTS = {
@@ -16,7 +16,7 @@ TRAINING_ARGUMENTS = {
 """Fields of transformers' TrainingArguments, which LLaMA-Factory and TRL take too, and where a recipe has them."""
 PREFERENCE_LOSSES = typing.get_args(PreferenceLoss)
 SAME_HERE: Mapping[str, Sequence[object]] = {
-    "adapter": ("lora",),
+    "adapter": ("lora", "qlora"),
     "use_peft": (True,),
     "lora_dropout": (0, 0.0),
     "lr_scheduler_type": ("cosine",),
@@ -29,6 +29,12 @@ SAME_HERE: Mapping[str, Sequence[object]] = {
     "completion_only_loss": (True,),
     "lora_target_linear": (True,),
     "lora_target_modules": ("all-linear",),
+    "bnb_4bit_quant_type": ("nf4",),
+    "quantization_type": ("nf4",),
+    "bnb_4bit_use_double_quant": (True,),
+    "double_quantization": (True,),
+    "use_bnb_nested_quant": (True,),
+    "quantization_method": ("bnb", "bitsandbytes"),
     "eval_strategy": ("steps",),
     "peft_type": ("LORA",),
     "lora_task_type": ("CAUSAL_LM",),
@@ -67,6 +73,11 @@ _TASKS = {
     "ipo": "preference",
 }
 _ADAMW_8BIT = ("adamw_8bit", "adamw_bnb_8bit", "paged_adamw_8bit", "adamw_torch_8bit")
+_QUANTIZATIONS: Mapping[str, Mapping[str, BaseQuantization]] = {
+    "load_in_8bit": {"True": "int8"},
+    "load_in_4bit": {"True": "nf4"},
+    "quantization_bit": {"8": "int8", "4": "nf4"},
+}
 _DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
@@ -134,11 +145,18 @@ def _pissa(read: ReadConfig, config: Config, _: Places) -> None:
 
 
 def _quantization(read: ReadConfig, config: Config, _: Places) -> None:
-    name = "load_in_8bit" if "load_in_8bit" in config else "quantization_bit"
-    if config[name] in (True, 8):
-        read.fields["model.quantization"] = "int8"
-    elif config[name]:
-        read.leave_out(name, config[name], "int8 has one: model.quantization")
+    name = quantizes(config)
+    if not name:
+        return
+    if quantization := _QUANTIZATIONS[name].get(str(config[name])):
+        read.fields["model.quantization"] = quantization
+    else:
+        read.leave_out(name, config[name], "int8 and nf4 have one: model.quantization")
+
+
+def quantizes(config: Config) -> str:
+    """The field by which the base weights are quantised, empty where they are not."""
+    return next((name for name in _QUANTIZATIONS if config.get(name)), "")
 
 
 def _optimizer(read: ReadConfig, config: Config, _: Places) -> None:
@@ -160,8 +178,7 @@ COMMON: Mapping[str, Handler] = {
     "num_epochs": _epochs,
     "dtype": _dtype,
     "torch_dtype": _dtype,
-    "load_in_8bit": _quantization,
-    "quantization_bit": _quantization,
+    **dict.fromkeys(_QUANTIZATIONS, _quantization),
     "val_size": _validation,
     "val_set_size": _validation,
     "pissa_init": _pissa,

@@ -7,7 +7,7 @@ import yaml
 
 from luthier.core.errors import RecipeError
 from luthier.pipeline.other_tools import axolotl, llama_factory, trl
-from luthier.pipeline.other_tools.common import COMMON, SAME_HERE, WITHOUT_EFFECT
+from luthier.pipeline.other_tools.common import COMMON, SAME_HERE, WITHOUT_EFFECT, quantizes
 from luthier.pipeline.other_tools.config import Config, Handler, Places, ReadConfig, Tool
 
 FIELDS: Mapping[Tool, Mapping[str, str]] = {
@@ -94,7 +94,7 @@ def _settle(read: ReadConfig, config: Config) -> None:
         or "adapter.init_lora_weights" in read.fields
     )
     if needs_weights and read.fields.pop("model.quantization", None):
-        name = "load_in_8bit" if "load_in_8bit" in config else "quantization_bit"
+        name = quantizes(config)
         read.leave_out(name, config[name], "DoRA, PiSSA and all but adapters need the weights as they are")
     read.fields.setdefault("training.packing", False)
     if read.tool == "TRL" and not read.fields.keys().isdisjoint(_OF_PREFERENCES):
