@@ -16,6 +16,9 @@ PROMPT_TOKENS_A_STEP = 512
 """Prompts are computed in pieces, so that answers in the making wait for no more than this many tokens."""
 WORTH_WAITING = 16
 """Tokens; a request does not wait a step for the states of fewer."""
+MOST_PASSED = 16
+"""Requests for adapters that are at work which one whose adapter finds no room lets pass: a load of an adapter then
+serves many, and nobody waits for ever."""
 
 
 @dataclass(eq=False, slots=True)
@@ -30,6 +33,8 @@ class Task:
     deadline: float | None
     on_token: Callable[[Choice], None]
     on_error: Callable[[Exception], None]
+    passed: int = 0
+    """How many later ones were let in while its adapter found no room."""
 
     @property
     def most_tokens(self) -> int:
@@ -108,20 +113,29 @@ class Scheduler:
             self._fail(task, DeadlineError(f"no answer within {task.answer.request.max_seconds:g} seconds"))
 
     def _admit(self) -> None:
-        """Let requests in, first come, first served: until one finds no room. One whose beginning is being computed
-        for another just now waits for that."""
+        """Let requests in, first come, first served: until one finds no room for its keys and values. One whose
+        beginning is being computed for another just now waits for that; one whose adapter finds no room lets up to
+        MOST_PASSED pass that need no other adapters than are at work."""
         used = sum(task.most_tokens for task in self._running)
+        blocked: Task | None = None
         for task in list(self._waiting):
             if len(self._running) >= LARGEST_BATCH or used + task.most_tokens > self._room:
                 return
+            if blocked and blocked.passed >= MOST_PASSED:
+                return
             if self._shares_what_is_being_computed(task):
+                continue
+            if blocked and task.row.adapter not in (None, *self.adapters_in_use()):
                 continue
             try:
                 if not self._adapter_is_ready(task):
-                    return
+                    blocked = task
+                    continue
             except LuthierError as error:
                 self._fail(task, error)
                 continue
+            if blocked:
+                blocked.passed += 1
             self._waiting.remove(task)
             self._running.append(task)
             used += task.most_tokens

@@ -167,6 +167,9 @@ class AdapterStack:
         if name in self._slots:
             self._slots[name] = self._slots.pop(name)
             return True
+        linears = list(self._each_linear())
+        if len(in_use) >= self._most(linears, [linear.rank for linear in linears]):
+            return False  # before its files are read: while it waits it is asked for at every step
         return self._settle(name, self._files[name].read(), in_use)
 
     def take(self, spans: Iterable[tuple[int, int, Sequence[str | None]]]) -> None:
@@ -185,8 +188,7 @@ class AdapterStack:
                 self._linears[part] = _put_in_place(self._model, part, self._plan)
         linears = list(self._each_linear())
         ranks = [max(linear.rank, linear.rank_of(deltas)) for linear in linears]
-        slot_bytes = sum(linear.slot_bytes(rank) for linear, rank in zip(linears, ranks, strict=True))
-        most = max(1, self._budget // max(1, slot_bytes))
+        most = self._most(linears, ranks)
         if len(in_use) >= most:
             return False
         while len(self._slots) >= most:
@@ -198,6 +200,11 @@ class AdapterStack:
             linear.fill(free, deltas)
         self._slots[name] = free
         return True
+
+    def _most(self, linears: Sequence[StackedLinear], ranks: Sequence[int]) -> int:
+        """How many adapters of such ranks fit the budget, at least one."""
+        slot_bytes = sum(linear.slot_bytes(rank) for linear, rank in zip(linears, ranks, strict=True))
+        return max(1, self._budget // max(1, slot_bytes))
 
     def _make_room(self, linears: Sequence[StackedLinear], ranks: Sequence[int], capacity: int) -> None:
         have = [(linear.slots, linear.rank) for linear in linears]

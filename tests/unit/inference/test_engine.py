@@ -17,8 +17,9 @@ from luthier.core.recipe import AdapterSection
 from luthier.inference import Engine, MemoryBudget
 from luthier.inference.key_values import BLOCK
 from luthier.inference.prefix_cache import tokens_in_common
-from luthier.inference.scheduler import WORTH_WAITING
+from luthier.inference.scheduler import MOST_PASSED, WORTH_WAITING
 from luthier.models.adapter import attach_adapter, load_adapter, save_adapter, trainable
+from luthier.models.adapter_stack import AdapterFiles
 from luthier.models.loading import load_model
 
 QUESTIONS = ("refund?", "How long does the refund take after the parcel arrives?", "order", "Is the shop free? " * 6)
@@ -579,6 +580,35 @@ def test_more_adapters_than_memory_take_turns(tiny_model, tiny_tokenizer, tiny_t
         crowded.add_adapter(name, folder)
     assert complete(crowded, requests) == expected
     assert len(crowded._runner.adapters.resident) == 1
+
+
+@pytest.fixture
+def crowded(tiny_model, tiny_tokenizer, tiny_template, adapter_folders, monkeypatch):
+    """An engine with room for one adapter at a time, and the list of adapters' folders that it reads after all are
+    added."""
+    engine, read = Engine(tiny_model, tiny_tokenizer, tiny_template, "base", MemoryBudget(1 << 30, 1 << 20, 1)), []
+    for name, folder in adapter_folders.items():
+        engine.add_adapter(name, folder)
+    plain = AdapterFiles.read
+    monkeypatch.setattr(AdapterFiles, "read", lambda files: (read.append(files.folder.name), plain(files))[1])
+    return engine, read
+
+
+def test_requests_for_an_adapter_at_work_pass_those_that_find_no_room(crowded):
+    engine, read = crowded
+    requests = [_request(("sales", "support")[place % 2], f"Q{place}", max_new_tokens=5) for place in range(12)]
+    complete(engine, requests)
+    assert len(read) <= 2, "each is loaded once, not for every request, and not at every step of waiting"
+
+
+def test_only_so_many_pass_a_request_whose_adapter_finds_no_room(crowded):
+    engine, _ = crowded
+    many = MOST_PASSED + 10
+    models = ["sales", "support", *["sales"] * many]
+    requests = [_request(model, f"Q{place}", max_new_tokens=5) for place, model in enumerate(models)]
+    ended = [event.index for event in engine.stream(requests) if event.is_last]
+    assert ended.index(1) <= 1 + MOST_PASSED
+    assert set(ended) == set(range(len(requests)))
 
 
 def test_an_adapter_whose_files_are_gone_fails_its_requests_alone(
