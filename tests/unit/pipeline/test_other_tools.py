@@ -56,6 +56,7 @@ INFO = {
     "desk": {"file_name": "own.jsonl", "columns": {"prompt": "q", "response": "a"}},
     "chats": {"file_name": "own.jsonl", "formatting": "sharegpt", "columns": {"messages": "turns"}},
     "hub": {"hf_hub_url": "org/rows"},
+    "wiki": {"hf_hub_url": "org/wiki", "columns": {"prompt": "text"}},
 }
 TRL = """
 model_name_or_path: org/model
@@ -212,6 +213,21 @@ def test_other_bits_have_no_counterpart(read):
     recipe, found = read("model_name_or_path: m\nstage: sft\nquantization_bit: 3")
     assert recipe.model.quantization is None
     assert found.without_counterpart == ["quantization_bit: 3 (int8 and nf4 have one: model.quantization)"]
+
+
+def test_continued_pretraining_learns_the_words_of_texts(read):
+    recipe, found = read(
+        "model_name_or_path: m\nstage: pt\nfinetuning_type: full\ndataset: wiki, desk\ncutoff_len: 512"
+    )
+    assert recipe.task == "causal_lm"
+    assert recipe.training.packing, "which LLaMA-Factory does for this stage by itself"
+    assert sources(recipe) == [
+        {"hub": "org/wiki", "format": "text"},
+        {"path": "../data/own.jsonl", "format": "text", "columns": {"text": "q"}},
+    ]
+    assert found.without_counterpart == [
+        "cutoff_len: 512 (the end of a longer text is cut off, not read as another text)"
+    ]
 
 
 def test_axolotl_trains_all_weights_without_an_adapter(read):

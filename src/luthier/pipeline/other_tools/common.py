@@ -65,7 +65,7 @@ WITHOUT_EFFECT = frozenset(
 """Where things are stored and reported and how the hardware is used, which Luthier decides by itself."""
 _TASKS = {
     "sft": "chat",
-    "pt": "completion",
+    "pt": "causal_lm",
     "dpo": "preference",
     "kto": "preference",
     "orpo": "preference",

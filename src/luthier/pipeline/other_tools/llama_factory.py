@@ -27,6 +27,8 @@ FIELDS: Mapping[str, str] = {
     "max_new_tokens": "evaluation.max_new_tokens",
 }
 """Fields that mean the same under another name."""
+PRETRAINING = "pt"
+"""The stage that goes on learning the words of plain texts."""
 
 
 def _method(read: ReadConfig, config: Config, _: Places) -> None:
@@ -59,8 +61,17 @@ def _datasets(read: ReadConfig, config: Config, places: Places) -> None:
         else:
             read.leave_out("dataset", name, "it comes neither from a file nor from the Hub")
             continue
-        columns = _columns(about)
+        plain = config.get("stage") == PRETRAINING
+        columns = _text_column(about) if plain else _columns(about)
+        if plain:
+            source["format"] = "text"
         read.sources.append({**source, **({"columns": columns} if columns else {})})
+
+
+def _text_column(about: Config) -> dict[str, object]:
+    """The column that a stage of plain text reads, which is that of the prompt: by default `instruction`."""
+    column = (about.get("columns") or {}).get("prompt", "instruction")
+    return {} if column == "text" else {"text": column}
 
 
 def _columns(about: Config) -> dict[str, object]:

@@ -96,7 +96,12 @@ def _settle(read: ReadConfig, config: Config) -> None:
     if needs_weights and read.fields.pop("model.quantization", None):
         name = quantizes(config)
         read.leave_out(name, config[name], "DoRA, PiSSA and all but adapters need the weights as they are")
-    read.fields.setdefault("training.packing", False)
+    pretrains = config.get("stage") == llama_factory.PRETRAINING
+    read.fields.setdefault("training.packing", pretrains)
+    if pretrains and "cutoff_len" in config:
+        read.leave_out(
+            "cutoff_len", config["cutoff_len"], "the end of a longer text is cut off, not read as another text"
+        )
     if read.tool == "TRL" and not read.fields.keys().isdisjoint(_OF_PREFERENCES):
         read.fields["task"] = "preference"  # its configurations do not say which trainer takes them
         if not read.fields.keys().isdisjoint(_OF_KTO):
