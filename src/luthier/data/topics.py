@@ -1,6 +1,8 @@
 """What a collection of texts is about: topics by non-negative matrix factorisation (Lee and Seung 1999) of TF-IDF."""
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -99,9 +101,22 @@ class _Topics:
         if count < 2:
             return None
         factorisation = NMF(n_components=count, init="nndsvda", random_state=0, max_iter=200, tol=1e-3)
-        return cls(vectorizer, factorisation.fit(weights))
+        with _rough_is_enough():
+            return cls(vectorizer, factorisation.fit(weights))
 
     def shares(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
         """(texts, topics): how much of each topic is in each text."""
-        shares: npt.NDArray[np.float64] = self.factorisation.transform(self.vectorizer.transform(texts))
+        with _rough_is_enough():
+            shares: npt.NDArray[np.float64] = self.factorisation.transform(self.vectorizer.transform(texts))
         return shares
+
+
+@contextmanager
+def _rough_is_enough() -> Iterator[None]:
+    """Texts that are very alike take more iterations to tell apart than topics are worth, and the error of a
+    factorisation that is exact may come out below zero by rounding: scikit-learn warns of both."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield

@@ -1,4 +1,7 @@
 import random
+import string
+
+import pytest
 
 from luthier.data.topics import find_topics
 
@@ -21,6 +24,13 @@ def test_topics_tell_what_texts_are_about():
         assert about
         assert all(set(topic.example.split()) <= set(subject) for topic in about)
     assert topics == find_topics(texts(60))
+
+
+@pytest.mark.parametrize(("seed", "count", "words", "known"), [(5, 60, 1, 6), (8, 60, 8, 60), (0, 120, 8, 16)])
+def test_texts_that_are_very_alike_warn_of_nothing(seed, count, words, known):
+    draw = random.Random(seed)
+    vocabulary = ["".join(draw.choices(string.ascii_lowercase, k=6)) for _ in range(known)]
+    assert find_topics([" ".join(draw.choices(vocabulary, k=words)) for _ in range(count)])
 
 
 def test_too_few_texts_or_words_have_no_topics():
