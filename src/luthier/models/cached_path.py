@@ -19,6 +19,7 @@ from luthier.kernels.cached_attention import AttentionArguments
 from luthier.kernels.gated import is_silu
 from luthier.kernels.quantized import QuantizedLayerEnd, QuantizedWeight
 from luthier.kernels.stacked_lora import AdapterPlan, StackedLinear
+from luthier.models.norms import plain_norm
 from luthier.models.quantized import QuantizedLinear
 
 CACHED_ATTENTION = "luthier_cached"
@@ -163,8 +164,8 @@ class _JointLayer:
         self._query_norm, self._key_norm = getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)
         self._activation, self._layer, self._arguments = mlp.act_fn, attention.layer_idx, arguments
         self._rotation, self._plan = rotation, plan
-        self._norm = _plain_norm(layer.input_layernorm)
-        self._end = self._quantized_end(_plain_norm(layer.post_attention_layernorm))
+        self._norm = plain_norm(layer.input_layernorm)
+        self._end = self._quantized_end(plain_norm(layer.post_attention_layernorm))
         self._head_dim = attention.head_dim
         self._heads = attention.q_proj.out_features // self._head_dim
         self._key_heads = attention.k_proj.out_features // self._head_dim
@@ -274,16 +275,9 @@ def _packed(weight: torch.Tensor, bias: torch.Tensor | None, x: torch.Tensor) ->
     return output
 
 
-def _plain_norm(module: Any) -> tuple[torch.Tensor, float] | None:
-    """Weight and epsilon of a root mean square normalisation of the common form; None of others."""
-    if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
-        return module.weight, module.variance_epsilon
-    return None
-
-
 def _norm(module: Any) -> Any:
     """The normalisation, in a shorter form where it is the common one."""
-    plain = _plain_norm(module)
+    plain = plain_norm(module)
     if plain is None:
         return module
     weight, epsilon = plain

@@ -24,6 +24,7 @@ from luthier.kernels.norm import rms_norm
 from luthier.kernels.padded_heads import Turns
 from luthier.models.adapter import ADAPTER_NAME, lora_layers, trainable
 from luthier.models.batch import FlatBatch
+from luthier.models.norms import plain_norm
 from luthier.models.shared_states import SharedStates
 
 FAST_ATTENTION = "luthier_rows"
@@ -44,7 +45,7 @@ def enable_fast_path(model: Any, causal: PreTrainedModel, plain: LossSum, fast: 
     if reason := _unsupported(causal):
         return reason
     fused: list[tuple[Any, Any]] = [(layer, _fused_lora) for layer in lora_layers(model) if _is_plain_lora(layer)]
-    fused += [(module, _fused_norm) for module in causal.modules() if _is_plain_norm(module)]
+    fused += [(module, _fused_norm) for module in causal.modules() if plain_norm(module)]
     fused += [(module, _fused_mlp) for module in causal.modules() if _is_like_llamas_mlp(module)]
     attentions = [(module, _fused_attention) for module in causal.modules() if _is_like_llamas_attention(module)]
     with _nudged(model):
@@ -233,15 +234,6 @@ def _is_like_llamas_mlp(module: nn.Module) -> bool:
         return False
     activation: Any = module.act_fn
     return is_silu(activation)
-
-
-def _is_plain_norm(module: Any) -> bool:
-    """Whether this is the common form; the probe finds out if it computes anything else."""
-    return (
-        type(module).__name__.endswith("RMSNorm")
-        and hasattr(module, "variance_epsilon")
-        and isinstance(getattr(module, "weight", None), torch.Tensor)
-    )
 
 
 def _is_plain_lora(layer: Any) -> bool:
