@@ -18,13 +18,18 @@ def closure(name: str, extras: tuple[str, ...], found: dict[str, str]) -> None:
             closure(requirement.name, ("", *requirement.extras), found)
 
 
+def constraints(found: dict[str, str]) -> str:
+    """The file: a line for each package, without local parts of versions, in the order that sorting the lines gives."""
+    lines = sorted(f"{name}=={version.split('+')[0]}" for name, version in found.items())
+    heading = "# Exact versions of all that luthier and its tests need. Written by: make constraints"
+    return "\n".join([heading, *lines]) + "\n"
+
+
 def main() -> None:
     found: dict[str, str] = {}
     closure("luthier", ("", "dev", "nf4"), found)
     del found["luthier"]
-    lines = ["# Exact versions of all that luthier and its tests need. Written by: make constraints"]
-    lines += [f"{name}=={version.split('+')[0]}" for name, version in sorted(found.items())]
-    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.write(constraints(found))
 
 
 if __name__ == "__main__":
