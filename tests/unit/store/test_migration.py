@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import alembic.command
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
@@ -44,6 +45,11 @@ def test_a_database_of_a_newer_luthier_is_refused_and_left_alone(tmp_path: Path)
 
 def test_opening_again_migrates_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "luthier.db"
+    migrated: list[object] = []
+    plain = alembic.command.upgrade
+    monkeypatch.setattr("alembic.command.upgrade", lambda *asked: (migrated.append(asked), plain(*asked)))
     Store.open(path).close()
-    monkeypatch.setattr("alembic.command.upgrade", lambda *_: pytest.fail("migrated again"))
-    Store.open(path).close()
+    assert len(migrated) == 1
+    with Store.open(path) as store, store.read() as connection:
+        assert len(migrated) == 1
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == HEAD

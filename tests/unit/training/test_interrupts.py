@@ -34,12 +34,17 @@ def test_an_error_in_the_block_comes_through_and_the_handler_is_as_before():
 
 
 def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it():
+    done = []
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with interrupts_held_back():
             signal.raise_signal(signal.SIGINT)
+            done.append("the rest of the block")
+        done.append("what follows it")
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+    assert done == ["the rest of the block", "what follows it"]
 
 
 def test_other_threads_run_the_block_as_it_is():
