@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,17 +14,7 @@ from luthier.planning.shape import ModelShape
 from luthier.planning.sufficiency import DataNeed
 from luthier.planning.trained import trained_by
 
-SHAPE = ModelShape.of(
-    {
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "vocab_size": 49152,
-        "tie_word_embeddings": True,
-    }
-)
+SHAPE = ModelShape.of(json.loads(Path(__file__).with_name("smollm2_135m.json").read_text()))
 SETUP = Setup(SHAPE, trained_by(SHAPE, AdapterSection()), Way("bfloat16"), ForwardPass(2_048, 1_024, 120), r=16)
 SCHEDULE = Schedule(60_000, 6, 2_048, 5_000, 50)
 SPEED = Range(400, 500, 600)

@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from luthier.core.errors import TrainingError
@@ -15,18 +18,7 @@ from luthier.planning.memory import (
 from luthier.planning.shape import ModelShape
 from luthier.planning.trained import Trained, trained_by
 
-SMOLLM2_135M = ModelShape.of(
-    {
-        "model_type": "llama",
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "vocab_size": 49152,
-        "tie_word_embeddings": True,
-    }
-)
+SMOLLM2_135M = ModelShape.of(json.loads(Path(__file__).with_name("smollm2_135m.json").read_text()))
 FORWARD = ForwardPass(2048, 1024, 120)
 
 

@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 from luthier.core.recipe import AdapterSection
 from luthier.planning.duration import Around, Range, Schedule, training_seconds
 from luthier.planning.memory import ForwardPass, Way
@@ -6,17 +9,7 @@ from luthier.planning.setup import Setup
 from luthier.planning.shape import ModelShape
 from luthier.planning.trained import trained_by
 
-SHAPE = ModelShape.of(
-    {
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "vocab_size": 49152,
-        "tie_word_embeddings": True,
-    }
-)
+SHAPE = ModelShape.of(json.loads(Path(__file__).with_name("smollm2_135m.json").read_text()))
 SETUP = Setup(SHAPE, trained_by(SHAPE, AdapterSection()), Way("bfloat16"), ForwardPass(2048, 1024, 120), 16)
 SCHEDULE = Schedule(60_000, 3, 2048, 0, 50)
 

@@ -1,4 +1,6 @@
+import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -10,16 +12,7 @@ from luthier.planning.shape import ModelShape
 from luthier.planning.trained import trained_by
 from luthier.planning.workload import Workload
 
-SIZES = {
-    "model_type": "llama",
-    "hidden_size": 576,
-    "intermediate_size": 1536,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "vocab_size": 49152,
-    "tie_word_embeddings": True,
-}
+SIZES = json.loads(Path(__file__).with_name("smollm2_135m.json").read_text())
 
 
 def proposed(rows=2000, target_share=0.3, adapter=None, free=64e9, sizes=SIZES, length=120, **training):

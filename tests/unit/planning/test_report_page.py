@@ -1,5 +1,7 @@
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -21,17 +23,7 @@ from luthier.planning.sufficiency import DataNeed
 from luthier.planning.trained import trained_by
 from luthier.planning.workload import Workload
 
-SHAPE = ModelShape.of(
-    {
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "vocab_size": 49152,
-        "tie_word_embeddings": True,
-    }
-)
+SHAPE = ModelShape.of(json.loads(Path(__file__).with_name("smollm2_135m.json").read_text()))
 CURVE = CurveForecast.of([Point(60, 3.2), Point(60, 3.3), Point(125, 2.8), Point(250, 2.5), Point(500, 2.3)], 1000)
 
 
