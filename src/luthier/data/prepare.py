@@ -29,7 +29,7 @@ from luthier.data.leakage import drop_leaks, rows_of_file, split_leakage
 from luthier.data.passes import CorpusPass, run_passes
 from luthier.data.ragged import Numbers, Ragged, joined, offsets_of
 from luthier.data.reasons import reason_kind
-from luthier.data.redaction import redact_value
+from luthier.data.redaction import redact_value, redaction_rules
 from luthier.data.report import Purpose, values_to_keep, write_report
 from luthier.data.scratch import preparation_digest, scratch_folder
 from luthier.data.semantic import Embed
@@ -77,6 +77,8 @@ def prepare(
     """
     started = time.perf_counter()
     _check_languages(data.clean.languages)
+    if data.clean.redact:
+        redaction_rules(data.clean.redact)
     paths = [(root / source.path, source.path) for source in data.sources]
     held_out = [row for name in data.held_out for row in rows_of_file(root / name, name, data, purpose.task)]
     digest = preparation_digest(data, [path for path, _ in paths], f"{purpose.counter.name} {purpose.task}")

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
+from luthier.core.errors import RecipeError
 from luthier.core.recipe import RedactSection
 from luthier.core.rows import FunctionCall, Message, Row, ToolCall, changed, reworded
 from luthier.data.reasons import Dropped, dropped
 from luthier.text.personal.finding import Finding
+from luthier.text.personal.phones import phone_regions
 from luthier.text.redact import Redaction, RedactionRules, find_under_rules, redactor
 
 _WORDS_NEAR = 80
@@ -18,7 +20,13 @@ Redact = Callable[[str], Redaction]
 
 @lru_cache(maxsize=8)
 def redaction_rules(settings: RedactSection) -> RedactionRules:
-    """What counts as personal data under these settings."""
+    """What counts as personal data under these settings. Raises RecipeError for a region that is no country's."""
+    if settings.region not in phone_regions():
+        raise RecipeError(
+            f"data.clean.redact.region: no country {settings.region!r}",
+            where="recipe",
+            allowed=f"ISO 3166 codes: {', '.join(sorted(phone_regions()))}",
+        )
     kinds = frozenset({*settings.kinds, *(("name",) if settings.names else ())})
     listed = () if isinstance(settings.names, bool) else settings.names
     return RedactionRules(kinds, settings.keep, settings.region, listed)

@@ -126,10 +126,16 @@ def _loaded(loader: Any, files: BaseFiles, dtype: Dtype, config: Any = None) -> 
                 dtype=DTYPES[dtype],
                 use_safetensors=True,
                 local_files_only=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
                 output_loading_info=True,
             )
     except Exception as error:  # damaged files make the libraries raise almost anything
         raise ModelError(f"cannot load the model: {_in_one_line(error)}", where=files.name) from error
+    for name, found, wanted in sorted(report["mismatched_keys"]):
+        raise ModelError(
+            f"the weights of {name} have the shape {tuple(found)}, config.json makes it {tuple(wanted)}",
+            where=files.name,
+        )
     for name, weight in model.named_parameters():
         if not bool(torch.isfinite(weight).all()):
             raise WeightsError(f"the weights of {name} hold infinite or undefined values", where=files.name)

@@ -216,7 +216,7 @@ class ChatTemplate:
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
             )
-        except (JinjaError, TypeError, ValueError) as error:
+        except (JinjaError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
             raise TemplateError(f"the template refuses this conversation: {error}", where=self._name) from error
         assert isinstance(text, str)
         return text

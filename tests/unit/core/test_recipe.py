@@ -65,7 +65,7 @@ def test_recipe_cannot_be_changed() -> None:
         ("data.sources=[{path: a, hub: b/c}]", "data.sources.0: exactly one of path, query and hub must be given"),
         ("data.sources=[{query: SELECT 1}]", "data.sources.0: query and database belong together"),
         ("data.sources=[{path: a, split: train}]", "data.sources.0: split is for a data set of the Hub"),
-        ("data.sources=[]", "data.sources: tuple should have at least 1 item"),
+        ("data.sources=[]", "data.sources: list should have at least 1 item"),
         ("data.sources=[{path: a, format: xml}]", "data.sources.0.format: input should be 'preference', 'thumbs'"),
         ("name=Support Bot", "name: string should match pattern"),
         ("training.num_train_epochs=0", "training.num_train_epochs: input should be greater than 0"),
@@ -109,6 +109,19 @@ def test_all_faults_are_told_at_once() -> None:
         (SMALLEST + "training:\n  seed: 1\n  seed: 2\n", "luthier.yaml, line 7: not valid YAML: seed is given twice"),
         (SMALLEST + "training: !!python/object/apply:os.system [ls]\n", "luthier.yaml, line 5: not valid YAML: "),
         (SMALLEST + "1: 2\n", "luthier.yaml: 1: keys should be strings"),
+        (SMALLEST + "[a]: 2\n", "luthier.yaml, line 5: not valid YAML: a field's name must be text"),
+        (SMALLEST + "from: 2020-13-01\n", "luthier.yaml, line 5: not valid YAML: 2020-13-01 is no timestamp"),
+        (SMALLEST + "count: !!int many\n", "luthier.yaml, line 5: not valid YAML: many is no int"),
+        (SMALLEST + "\0", "luthier.yaml, line 5: not valid YAML: the character U+0000 is not allowed"),
+        (
+            SMALLEST + "more: " + "[" * 600 + "]" * 600,
+            "luthier.yaml: not valid YAML: brackets inside brackets, too deep",
+        ),
+        (SMALLEST + "more: &more [*more]\n", "luthier.yaml: unknown field more, "),
+        (
+            SMALLEST.replace("[{path: raw/tickets.csv}]", "[]"),
+            "luthier.yaml: data.sources: list should have at least 1",
+        ),
     ],
 )
 def test_text_that_is_no_recipe_names_the_line(text: str, message: str) -> None:
@@ -116,6 +129,13 @@ def test_text_that_is_no_recipe_names_the_line(text: str, message: str) -> None:
         parse_recipe(text, where="luthier.yaml")
 
     assert str(caught.value).startswith(message)
+
+
+def test_sections_that_name_each_other_many_times_are_read_in_no_time() -> None:
+    doubled = "".join(f"a{depth}: &a{depth} [*a{depth - 1}, *a{depth - 1}]\n" for depth in range(1, 60))
+
+    with pytest.raises(RecipeError, match="unknown field a0"):
+        parse_recipe(f"{SMALLEST}a0: &a0 [x]\n{doubled}")
 
 
 @pytest.mark.parametrize(
@@ -159,6 +179,7 @@ def test_override_of_a_name_that_looks_like_a_number_stays_text() -> None:
         ("data.sources.0.path=b", "-o data.sources.0.path=b: data.sources is a value or a list, not a section"),
         ("adapter.target_modules=[a", "-o adapter.target_modules=[a: not a YAML value: "),
         ("training..seed=1", "recipe: unknown field training., allowed: "),
+        ("name=\0", "-o name=\0: not a YAML value: the character U+0000 is not allowed"),
     ],
 )
 def test_overrides_that_cannot_be_applied(override: str, message: str) -> None:

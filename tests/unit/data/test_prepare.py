@@ -244,6 +244,7 @@ def test_without_a_threshold_every_copy_is_kept_in_one_split(shop: Path) -> None
             r"raw/tickets\.csv: no column 'boddy' for prompt \(did you mean body\?",
         ),
         ({"clean": {"languages": ["eng"]}}, RecipeError, "unknown eng"),
+        ({"clean": {"redact": {"region": "UK"}}}, RecipeError, "no country 'UK'"),
         ({"max_length": 1}, DatasetError, r"no rows are left of 229 records: too long \(22\d\)"),
     ],
 )

@@ -153,6 +153,8 @@ def test_template_without_system_role_serves_conversations_without_one(tiny_toke
         (CHATML.replace("assistant\n' }}{% endif", "helper\n' }}{% endif"), "does not follow"),
         ("{{ messages.append(1) }}" + CHATML, "refuses this conversation"),
         ("{% for %}", "refuses this conversation"),
+        ("{{ 1 / 0 }}", "refuses this conversation: division by zero"),
+        ("{% for number in range(10 ** 9) %}{% endfor %}", "refuses this conversation: Range too big"),
         ("{{ ''.__class__.__mro__ }}" + CHATML, "refuses this conversation"),
     ],
     ids=[
@@ -164,6 +166,8 @@ def test_template_without_system_role_serves_conversations_without_one(tiny_toke
         "other prompt",
         "changes messages",
         "no jinja",
+        "divides by zero",
+        "counts for ever",
         "leaves sandbox",
     ],
 )

@@ -22,7 +22,7 @@ class RedactSection(Section):
         False, description="true: also names that a greeting, title or signature gives away; a list: these too"
     )
     keep: tuple[str, ...] = Field((), description="the company's own addresses, numbers and names, left as they are")
-    region: str = Field("GB", description="country for phone numbers without a country code (ISO 3166)")
+    region: str = Field("GB", description="country for phone numbers without a country code (ISO 3166, such as GB)")
 
 
 class CleanSection(Section):

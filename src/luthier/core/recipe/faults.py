@@ -29,7 +29,8 @@ def _explain_one(location: tuple[int | str, ...], kind: str, message: str) -> st
         return f"{name} is missing"
     if kind == "model_type":
         return f"{name} is empty or a single value: it takes fields of its own"
-    message = message.removeprefix("Value error, ")
+    message = message.removeprefix("Value error, ").replace("Tuple", "List").replace("tuple", "list")
+    message = message.replace(" after validation", "")
     return f"{name}: {message[:1].lower()}{message[1:]}"
 
 

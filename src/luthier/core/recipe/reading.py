@@ -21,17 +21,12 @@ def parse_recipe(text: str, overrides: Iterable[str] = (), where: str = "recipe"
 
     Raises RecipeError naming the line or field, with the nearest allowed name for a misspelt one.
     """
-    try:
-        tree = yaml.load(text, _UniqueKeyLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"{where}, line {mark.line + 1}" if mark else where
-        raise RecipeError(f"not valid YAML: {getattr(error, 'problem', error)}", where=place) from error
+    tree = _yaml(text, where, "not valid YAML")
     if not isinstance(tree, dict):
         raise RecipeError("empty, or not a mapping of fields", where=where, allowed="see: luthier init")
     for override in overrides:
         _apply_override(tree, override)
-    _refuse_secrets(tree, where)
+    _refuse_secrets(tree, where, set())
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
@@ -41,6 +36,20 @@ def parse_recipe(text: str, overrides: Iterable[str] = (), where: str = "recipe"
 def recipe_schema() -> dict[str, object]:
     """JSON schema of the recipe, for editors."""
     return Recipe.model_json_schema()
+
+
+def _yaml(text: str, where: str, fault: str) -> object:
+    """The value of YAML text. Raises RecipeError that begins with `fault` and names the line if there are several."""
+    try:
+        return yaml.load(text, _UniqueKeyLoader)
+    except yaml.reader.ReaderError as error:
+        problem, line = f"the character U+{int(error.character):04X} is not allowed", text[: error.position].count("\n")
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem, line = str(getattr(error, "problem", "cannot be read")), mark.line if mark else 0
+    except RecursionError:
+        raise RecipeError(f"{fault}: brackets inside brackets, too deep", where=where) from None
+    raise RecipeError(f"{fault}: {problem}", where=f"{where}, line {line + 1}" if "\n" in text else where)
 
 
 def _apply_override(tree: dict[str, object], override: str) -> None:
@@ -57,11 +66,7 @@ def _apply_override(tree: dict[str, object], override: str) -> None:
                 where=f"-o {override}",
             )
     assert isinstance(node, dict)
-    try:
-        node[last] = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        problem = getattr(error, "problem", error)
-        raise RecipeError(f"not a YAML value: {problem}", where=f"-o {override}") from error
+    node[last] = _yaml(value, f"-o {override}", "not a YAML value")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -70,19 +75,30 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a field's name must be text", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:  # such as a 13th month
+            fault = f"{node.value} is no {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, fault, node.start_mark) from error
 
-def _refuse_secrets(node: object, where: str, path: str = "") -> None:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            _refuse_secrets(value, where, f"{path}.{key}".lstrip("."))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            _refuse_secrets(value, where, f"{path}.{index}")
+
+def _refuse_secrets(node: object, where: str, walked: set[int], path: str = "") -> None:
+    """`walked` are the ids of sections and lists that were looked through: YAML's aliases may name one many times, and
+    even inside itself."""
+    if isinstance(node, dict | list):
+        if id(node) in walked:
+            return
+        walked.add(id(node))
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            _refuse_secrets(value, where, walked, f"{path}.{key}".lstrip("."))
     elif isinstance(node, str) and SECRET.search(node):
         raise RecipeError(
             f"{path} holds what looks like a password or access token; recipes are saved with every run",

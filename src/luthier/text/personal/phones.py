@@ -34,6 +34,11 @@ _WRITTEN_LIKE_PHONE = re.compile(r"0[1-9]\d*[ ()./-]|\(0|\(\d{3}\) ?\d{3}[-. ]\d
 _BEFORE_NO_PHONE = re.compile(r"(?:[#£$€¥_/*=]|\w-?)\Z")
 
 
+def phone_regions() -> frozenset[str]:
+    """Countries whose numbers can be told without a country code, by their ISO 3166 codes."""
+    return frozenset(phonenumbers.SUPPORTED_REGIONS)
+
+
 def phones_in(text: str, groups: list[tuple[int, int]], region: str) -> Iterator[tuple[int, int]]:
     """Spans of phone numbers in neighbouring groups of digits; `region` (ISO 3166) where there is no country code."""
     introduced = False
