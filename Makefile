@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 $(NF4)/ready: $(READY)
-	$(INSTALL) --no-deps --target $(NF4) bitsandbytes
+	$(INSTALL) --upgrade --no-deps --target $(NF4) bitsandbytes
 	touch $@
 
 demo: $(READY)
