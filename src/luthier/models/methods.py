@@ -115,9 +115,17 @@ def trained_folder(folder: Path) -> Path:
 
 
 def shares_base(folder: Path) -> bool:
-    """Whether what `save_trained` wrote leaves the base model's own weights alone, so that both can be used at once."""
+    """Whether what `save_trained` wrote leaves the base model's own weights alone, so that both can be used at once.
+
+    Raises ModelError for an adapter whose settings cannot be read.
+    """
     adapter = folder / ADAPTER
-    return adapter.is_dir() and getattr(PeftConfig.from_pretrained(str(adapter)), "bias", "none") == "none"
+    if not adapter.is_dir():
+        return False
+    try:
+        return getattr(PeftConfig.from_pretrained(str(adapter)), "bias", "none") == "none"
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"cannot load the adapter: {error}", where=str(adapter)) from error
 
 
 def _unfrozen(model: PreTrainedModel, settings: AdapterSection) -> Iterator[nn.Parameter]:

@@ -237,7 +237,13 @@ def control_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
 
 
 def refuse_control_tokens(tokens: Mapping[int, str], text: str, what: str, name: str) -> None:
-    """Raise TemplateError for a text, named `what`, that holds a token which only the template may write."""
+    """Raise TemplateError for a text, named `what`, that holds a token which only the template may write, or that no
+    tokenizer reads because it is no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = ord(text[error.start])
+        raise TemplateError(f"{what} holds half of a character, U+{half:04X}", where=name) from error
     for token in tokens.values():
         if token in text:
             raise TemplateError(f"{what} holds the control token {token}", where=name)

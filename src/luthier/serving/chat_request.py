@@ -59,6 +59,26 @@ class RequestModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class RequestBody(RequestModel):
+    """A whole body. Raises ApiError (400) for text that no UTF-8 can hold, which JSON can write as an escape."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_half_characters(cls, fields: object) -> object:
+        for name, value in fields.items() if isinstance(fields, dict) else ():
+            try:
+                json.dumps([name, value], ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                shown = name.encode(errors="backslashreplace").decode()
+                raise ApiError(
+                    HTTPStatus.BAD_REQUEST,
+                    f"{shown} holds half of a character: an escape \\ud800 to \\udfff without its other half",
+                    param=shown,
+                    code="invalid_value",
+                ) from error
+        return fields
+
+
 class TextPart(RequestModel):
     type: Literal["text"]
     text: str
@@ -142,7 +162,7 @@ class StreamOptions(RequestModel):
     include_usage: bool = False
 
 
-class ChatRequest(RequestModel):
+class ChatRequest(RequestBody):
     """The body of `/v1/chat/completions`.
 
     Sampling is greedy unless asked otherwise, as it was when the model was evaluated. `user` and `metadata` are the

@@ -10,7 +10,7 @@ from luthier.core.requests import FeedbackRecord
 from luthier.core.rows import Rating
 from luthier.serving.api_error import ErrorBody, not_running
 from luthier.serving.catalogue import ServedModel
-from luthier.serving.chat_request import ChatRequest, RequestModel
+from luthier.serving.chat_request import ChatRequest, RequestBody
 from luthier.serving.chat_response import ChatCompletion, server_sent_events, whole_answer
 from luthier.serving.desk import Desk
 
@@ -50,7 +50,7 @@ class ModelList(BaseModel):
     data: list[ModelCard]
 
 
-class FeedbackRequest(RequestModel):
+class FeedbackRequest(RequestBody):
     """A judgement of one answer, by the id that came with it."""
 
     id: Annotated[str, Field(min_length=1, max_length=64)]

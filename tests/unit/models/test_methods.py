@@ -193,3 +193,11 @@ def test_what_peft_does_not_find_again_is_refused(tiny_model: Any, tiny_tokenize
 
     with pytest.raises(ModelError, match="what was saved does not fit the model again"):
         refuse_lossy(model, tmp_path)
+
+
+def test_an_adapter_whose_settings_were_cut_off_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text('{"r":')
+
+    with pytest.raises(ModelError, match="adapter: cannot load the adapter: Expecting value"):
+        shares_base(tmp_path)

@@ -188,6 +188,11 @@ def test_refuses_control_tokens_in_any_turn(tiny_template: ChatTemplate, place: 
         tiny_template.prompt_ids(messages)
 
 
+def test_half_a_character_is_refused(tiny_template: ChatTemplate) -> None:
+    with pytest.raises(TemplateError, match=r"a user turn holds half of a character, U\+D83D"):
+        tiny_template.prompt_ids([{"role": "user", "content": "hello \ud83d"}])
+
+
 def test_refuses_control_tokens_that_the_tokenizer_has_no_name_for(tiny_tokenizer: Any) -> None:
     tiny_tokenizer.add_tokens([AddedToken("<|eot|>", special=True), AddedToken("<think>", special=False)])
     template = ChatTemplate(tiny_tokenizer)

@@ -1,9 +1,11 @@
+import math
+
 import httpx
 import pytest
 
 import luthier
 from luthier.core.artefacts import Run
-from luthier.core.errors import ModelError, RegistryError
+from luthier.core.errors import LuthierError, ModelError, RegistryError
 from luthier.core.requests import FeedbackRecord, RequestRecord
 from luthier.monitoring import RequestLog
 from luthier.pipeline.base import open_base
@@ -109,3 +111,9 @@ def test_monitor_looks_back_some_hours(prepared):
     assert luthier.monitor(prepared, hours=1).traffic.total.requests == 0
     assert luthier.monitor(prepared, hours=1).report().startswith("No requests since ")
     assert "1970-01-01 00:16 UTC" in luthier.monitor(prepared).report()
+
+
+@pytest.mark.parametrize("hours", [0.0, -1.0, math.nan, math.inf, 1e300])
+def test_hours_that_are_no_past_are_one_sentence(prepared, hours):
+    with pytest.raises(LuthierError, match="hours cannot be looked back"):
+        luthier.monitor(prepared, hours)
