@@ -31,10 +31,16 @@ class Finding:
 def judge(figures: Mapping[str, Any], enough: tuple[bool, str]) -> list[Finding]:
     """The three answers. `figures` are those of a report, `enough` whether the training rows suffice, and why."""
     return [
-        Finding("Is it enough?", "yes" if enough[0] else "no", enough[1]),
+        Finding("Is it enough?", "yes" if enough[0] else "no", f"{enough[1]}{_without_rows(figures['splits'])}"),
         _is_it_clean(figures),
         _is_it_balanced(figures),
     ]
+
+
+def _without_rows(splits: Mapping[str, int]) -> str:
+    """A sentence where there is nothing to watch the training on, or to evaluate it on."""
+    empty = " and ".join(split for split in ("validation", "test") if not splits.get(split))
+    return f" No row is for {empty}: rows that are alike stay together, or data.split asks for none." if empty else ""
 
 
 def _is_it_clean(figures: Mapping[str, Any]) -> Finding:

@@ -54,3 +54,18 @@ def test_faults_are_named_in_sentences():
     assert clean.why == (
         "40% of the records were dropped, most of them as too short: look at these first. 99 rows are flagged: toxic."
     )
+
+
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        ({"train": 9, "validation": 1, "test": 1}, "plenty"),
+        ({"train": 9, "validation": 0, "test": 1}, "plenty No row is for validation: "),
+        ({"train": 9, "validation": 0, "test": 0}, "plenty No row is for validation and test: "),
+    ],
+)
+def test_splits_without_rows_are_told(splits: dict[str, int], said: str) -> None:
+    enough = judge(figures(splits=splits), (True, "plenty"))[0]
+
+    assert enough.answer == "yes"
+    assert enough.why == said if said == "plenty" else enough.why.startswith(said)
