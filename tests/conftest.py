@@ -4,6 +4,7 @@ it; the command line in this process; and no network.
 torch and transformers are imported inside the fixtures, so that tests that need neither stay quick.
 """
 
+import gc
 import json
 import os
 import resource
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from luthier.models.sources import BaseFiles
     from luthier.models.template import ChatTemplate
 
+# What modules and collected tests consist of stays until the end: there is no garbage to look for in it.
+gc.disable()
 # A shell that starts the tests in the background has them ignore Ctrl-C, which processes that they start inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # Machines that are busy take their time over an example.
@@ -77,6 +80,11 @@ SMALL: dict[str, dict[str, Any]] = {
     },
 }
 ARCHITECTURES = (*LLAMA_LIKE, *SMALL)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

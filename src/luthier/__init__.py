@@ -11,10 +11,10 @@ Each function is the command of the same name. Names are loaded when they are fi
 costs nothing.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from luthier.core.errors import GateRefused, LuthierError
+from luthier.core.importing import import_large
 
 if TYPE_CHECKING:
     from luthier.pipeline.chat import open_chat
@@ -126,4 +126,4 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'luthier' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"luthier.pipeline.{_HOMES[name]}"), name)
+    return getattr(import_large(f"luthier.pipeline.{_HOMES[name]}"), name)

@@ -1,5 +1,6 @@
 """Entry point: runs a command, and turns errors into one sentence and an exit code."""
 
+import gc
 import logging
 import os
 import sys
@@ -17,7 +18,9 @@ def main() -> None:
     """Run `luthier` with the arguments of the process and exit: 0 done, 1 user error, 2 refused by a gate."""
     if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun starts the first one speaks
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (until the end)
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    gc.freeze()  # what a process that ends still holds need not be looked through for garbage
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -4,6 +4,7 @@ Daft streams the shards through worker processes, on this machine or on a Ray cl
 process, which counts tokens and writes a partition as soon as it is whole.
 """
 
+import gc
 import os
 import signal
 import threading
@@ -88,7 +89,10 @@ class RecordTransform:
 
     def __init__(self, rules: Rules, caller: int) -> None:
         self._rules = rules
-        if os.getpid() != caller and threading.current_thread() is threading.main_thread():
+        if os.getpid() == caller:
+            return
+        gc.freeze()  # modules stay until the worker ends: no garbage is looked for in them, now or then
+        if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the caller to answer
 
     @daft.method.batch(return_dtype=daft.DataType.from_arrow_type(_OUTCOME), unnest=True, batch_size=_BATCH)  # type: ignore[untyped-decorator]
