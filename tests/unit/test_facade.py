@@ -52,4 +52,5 @@ def test_unknown_names_are_attribute_errors():
 def test_the_import_loads_no_library():
     program = "import sys; import luthier; print(sorted(n for n in sys.modules if n.startswith('luthier')))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ast.literal_eval(done.stdout) == ["luthier", "luthier.core", "luthier.core.errors"]
+    modules = ["luthier", "luthier.core", "luthier.core.errors", "luthier.core.importing"]
+    assert ast.literal_eval(done.stdout) == modules

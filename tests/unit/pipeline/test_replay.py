@@ -104,7 +104,7 @@ def test_general_rows_that_are_not_there(shop):
     [
         (["task=preference", REPLAY], "training.replay is for task chat, completion or causal_lm, not preference"),
         (["training.l2_sp=0.1"], "training.l2_sp is for method full or freeze, not lora: .* training.weight_decay"),
-        (["training.replay={sources: []}"], "training.replay.sources: tuple should have at least 1 item"),
+        (["training.replay={sources: []}"], "training.replay.sources: list should have at least 1 item"),
     ],
 )
 def test_what_nothing_would_read_is_refused(shop, overrides, message):
