@@ -22,6 +22,7 @@ $(READY): pyproject.toml constraints.txt
 
 $(NF4)/ready: $(READY)
 	$(INSTALL) --upgrade --no-deps --target $(NF4) bitsandbytes
+	PYTHONPATH=$(NF4) $(BIN)/python -c 'import bitsandbytes'
 	touch $@
 
 demo: $(READY)

@@ -87,7 +87,9 @@ def _print_trained(trained: "Trained", as_json: bool) -> None:
     figures = trained.figures
     speed = f"{figures['tokens']} tokens at {figures['tokens_per_second']} tokens/s"
     print(f"{trained.run}: {figures['steps']} steps, {speed}, fast path {figures['fast_path']}")
-    others = "".join(f", {name} {value:.3f}" for name, value in (figures["validation"] or {}).items() if name != "loss")
+    others = "".join(
+        f", {name} {_loss(value)}" for name, value in (figures["validation"] or {}).items() if name != "loss"
+    )
     print(f"train loss {_loss(figures['train_loss'])}, validation loss {_loss(figures['validation_loss'])}{others}")
     print(f"It lies in {trained.path}, its curves are drawn in curves.png. Next: luthier evaluate")
 

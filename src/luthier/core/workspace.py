@@ -45,6 +45,10 @@ class Workspace:
         """Where an artefact of this kind keeps its files, e.g. `.luthier/datasets/dataset-1f…`."""
         return self.state / f"{kind}s" / artefact_id
 
+    def measured(self, base: str) -> Path:
+        """Where evaluations keep what they have found of a base model."""
+        return self.state / "measured" / base
+
     def relative(self, path: Path) -> Path:
         """`path` relative to the root where it lies inside, so that a workspace can be moved."""
         resolved = path.resolve()

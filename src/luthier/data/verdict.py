@@ -40,7 +40,9 @@ def judge(figures: Mapping[str, Any], enough: tuple[bool, str]) -> list[Finding]
 def _without_rows(splits: Mapping[str, int]) -> str:
     """A sentence where there is nothing to watch the training on, or to evaluate it on."""
     empty = " and ".join(split for split in ("validation", "test") if not splits.get(split))
-    return f" No row is for {empty}: rows that are alike stay together, or data.split asks for none." if empty else ""
+    if not empty:
+        return ""
+    return f" No row is for {empty}: there are few, or those that are alike stay together, or data.split asks for none."
 
 
 def _is_it_clean(figures: Mapping[str, Any]) -> Finding:

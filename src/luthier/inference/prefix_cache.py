@@ -55,8 +55,9 @@ class PrefixCache:
 
     def add(self, key: PrefixKey, tokens: Sequence[int], states: torch.Tensor) -> None:
         """Keep the whole blocks of a sequence. states: [layers, 2, heads, tokens or fewer, head_dim]; copied."""
-        nothing = states[:, :, :, :0]
-        node = self._roots.setdefault(key, _Node(None, (), nothing))
+        if states.shape[3] < BLOCK:
+            return
+        node = self._roots.setdefault(key, _Node(None, (), states.new_empty(0)))
         path = []
         for start in range(0, states.shape[3] - BLOCK + 1, BLOCK):
             block = tuple(tokens[start : start + BLOCK])
@@ -111,11 +112,15 @@ class PrefixCache:
         assert not leaf.children
         del leaf.parent.children[leaf.tokens]
         leaf.parent.order.remove(leaf.tokens)
+        if leaf.parent.parent is None and not leaf.parent.children:
+            self._roots = {key: root for key, root in self._roots.items() if root is not leaf.parent}
 
 
 def tokens_in_common(first: Sequence[int], second: Sequence[int]) -> int:
-    """With how many tokens both begin."""
-    for place, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return place
-    return min(len(first), len(second))
+    """With how many tokens both begin. Both are of one type: blocks of them are compared whole."""
+    most, start = min(len(first), len(second)), 0
+    while start + BLOCK <= most and first[start : start + BLOCK] == second[start : start + BLOCK]:
+        start += BLOCK
+    while start < most and first[start] == second[start]:
+        start += 1
+    return start

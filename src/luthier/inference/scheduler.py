@@ -117,28 +117,36 @@ class Scheduler:
         beginning is being computed for another just now waits for that; one whose adapter finds no room lets up to
         MOST_PASSED pass that need no other adapters than are at work."""
         used = sum(task.most_tokens for task in self._running)
-        blocked: Task | None = None
+        at_work = set(self.adapters_in_use())
+        blocked: list[Task] = []
+        passing = MOST_PASSED
         for task in list(self._waiting):
-            if len(self._running) >= LARGEST_BATCH or used + task.most_tokens > self._room:
+            if len(self._running) >= LARGEST_BATCH or passing <= 0:
                 return
-            if blocked and blocked.passed >= MOST_PASSED:
+            if blocked and task.row.adapter is not None and task.row.adapter not in at_work:
+                blocked.append(task)
+                passing = min(passing, MOST_PASSED - task.passed)
+                continue
+            if used + task.most_tokens > self._room:
                 return
             if self._shares_what_is_being_computed(task):
                 continue
-            if blocked and task.row.adapter not in (None, *self.adapters_in_use()):
-                continue
             try:
                 if not self._adapter_is_ready(task):
-                    blocked = task
+                    blocked.append(task)
+                    passing = min(passing, MOST_PASSED - task.passed)
                     continue
             except LuthierError as error:
                 self._fail(task, error)
                 continue
-            if blocked:
-                blocked.passed += 1
+            for one in blocked:
+                one.passed += 1
+            passing -= bool(blocked)
             self._waiting.remove(task)
             self._running.append(task)
             used += task.most_tokens
+            if task.row.adapter is not None:
+                at_work.add(task.row.adapter)
             self._runner.start(task.row, self._prefixes.find(task.prefix_key, task.row.tokens))
 
     def _adapter_is_ready(self, task: Task) -> bool:

@@ -121,7 +121,9 @@ def _data(origins: _Origins) -> Iterable[str]:
 
 def _training(origins: _Origins) -> Iterable[str]:
     yield "## Training"
-    figures = [(name, _plain(origins.run.summary[name])) for name in _TRAINED if name in origins.run.summary]
+    figures = [
+        (name, _plain(origins.run.summary[name])) for name in _TRAINED if origins.run.summary.get(name) is not None
+    ]
     settings = [
         (f"{section}.{name}", _plain(value))
         for section in ("adapter", "training")

@@ -4,41 +4,52 @@ It is the base model's: it stays the same while runs come and go, and half of an
 """
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from luthier.core.errors import WorkspaceError
 from luthier.core.files import write_text
 from luthier.core.generation import GenerationEvent, GenerationRequest, Generator, events_of
 from luthier.core.identity import content_id
-from luthier.core.rows import RowLoss, TokenRow
+from luthier.core.rows import Message, RowLoss, TokenRow
+
+FORMAT = 1
+"""Another one for each change of what a line holds, or of what an answer is made of."""
 
 
 class KeptResults:
-    """Results of `model` by the content of what was asked, in a file of JSON lines; a file that cannot be read counts
-    as none. The file's name has to stand for all else that they depend on."""
+    """Results of `model` by the tokens that it reads, in a file of JSON lines; one that cannot be read counts as none,
+    and one that cannot be written is done without. The file's name has to stand for all else that they depend on.
 
-    def __init__(self, model: str, path: Path) -> None:
+    `prompt_ids` gives the tokens of a request's conversation. A template may write the date into them, so that the
+    messages alone would not do.
+    """
+
+    def __init__(self, model: str, path: Path, prompt_ids: Callable[[Sequence[Message]], Sequence[int]]) -> None:
         self.model = model
         self._path = path
+        self._prompt_ids = prompt_ids
         self._known: dict[str, list[Any]] = _read(path)
 
     def answer(self, request: GenerationRequest) -> GenerationEvent | None:
         """The whole answer to a request as its only event, None where it is not known."""
-        found = self._known.get(_answer_key(request)) if self.keeps(request) else None
+        found = self._known.get(self._key(request)) if self.keeps(request) else None
         return None if found is None else GenerationEvent(0, *found)
 
     def keeps(self, request: GenerationRequest) -> bool:
-        """Whether the answer to a request is one to be kept: the likeliest one, which is not being timed."""
-        return (request.model, request.temperature, request.cache_salt, request.n) == (self.model, 0, "", 1)
+        """Whether the answer to a request is one to be kept: the likeliest one, which is not being timed, as text."""
+        asked = (request.model, request.temperature, request.cache_salt, request.n, request.logprobs)
+        return asked == (self.model, 0, "", 1, None)
 
     def keep_answers(self, answers: Sequence[tuple[GenerationRequest, str, GenerationEvent]]) -> None:
         """Requests, the texts that answer them, and the last event of each."""
         self._keep({
-            _answer_key(request): [text, last.finish_reason, last.prompt_tokens, last.completion_tokens]
+            self._key(request): [text, last.finish_reason, last.prompt_tokens, last.completion_tokens]
             for request, text, last in answers
         })  # fmt: skip
 
@@ -58,10 +69,16 @@ class KeptResults:
             for row, (loss_sum, correct) in zip(rows, found, strict=True)
         ]
 
+    def _key(self, request: GenerationRequest) -> str:
+        settings = {name: value for name, value in asdict(request).items() if name != "messages"}
+        return content_id("answer", [self._prompt_ids(request.messages), settings])
+
     def _keep(self, results: Mapping[str, list[Any]]) -> None:
-        if results:
-            self._known |= results
-            lines = (json.dumps([key, value]) + "\n" for key, value in self._known.items())
+        if not results:
+            return
+        self._known |= results
+        lines = (json.dumps([key, value]) + "\n" for key, value in self._known.items() if _is_finite(value))
+        with suppress(WorkspaceError):
             write_text(self._path, "".join(lines))
 
 
@@ -98,8 +115,8 @@ class Recalling:
             self.results.keep_answers(made)
 
 
-def _answer_key(request: GenerationRequest) -> str:
-    return content_id("answer", asdict(request))
+def _is_finite(result: Sequence[Any]) -> bool:
+    return all(math.isfinite(part) for part in result if isinstance(part, float))
 
 
 def _read(path: Path) -> dict[str, list[Any]]:

@@ -47,7 +47,7 @@ from luthier.models.quantized import round_weights
 from luthier.models.sources import BaseFiles
 from luthier.pipeline.base import Base
 from luthier.pipeline.engine import RunsGenerator, conversation, run_folder
-from luthier.pipeline.kept_results import KeptResults, Recalling
+from luthier.pipeline.kept_results import FORMAT, KeptResults, Recalling
 from luthier.pipeline.preferences import answer_pairs
 from luthier.pipeline.project import Project
 from luthier.text.overlap import count_words
@@ -136,10 +136,15 @@ def measure_base(project: Project, base: Base, exam: Exam) -> Measured:
 
 
 def _results_of_base(project: Project, base: Base, generator: RunsGenerator) -> KeptResults:
-    """What earlier evaluations have found of the base model, with these weights and by this version of Luthier."""
+    """What earlier evaluations have found of the base model, with these weights and by these versions of what computes.
+
+    A request's prompt comes from the template alone: the base model answers nothing for a task without one.
+    """
     model = base.artefact.id
-    name = content_id(model, [base.dtype, generator.quantization(model), version("luthier")])
-    return KeptResults(model, project.workspace.state / "measured" / f"{name}.jsonl")
+    versions = [version(package) for package in ("luthier", "torch", "transformers")]
+    name = content_id("results", [FORMAT, base.dtype, generator.quantization(model), *versions])
+    path = project.workspace.measured(model) / f"{name}.jsonl"
+    return KeptResults(model, path, lambda messages: base.template.prompt_ids(messages))
 
 
 def find_tested_leaks(trained: Sequence[Row], test: Sequence[Row], questions: Sequence[GoldenQuestion]) -> list[Leak]:
@@ -311,12 +316,13 @@ class _Examiner:
         return RowsLoss(loaded).row_losses(rows)
 
     def _time(self, model: str, prompts: Sequence[Request]) -> list[float]:
-        """Seconds of each answer, asked one at a time, with nothing that was kept when it was asked before."""
+        """Seconds of each answer, asked one at a time, with nothing kept of what was asked before."""
         seconds = []
-        for prompt in prompts:
+        most = self.project.recipe.evaluation.max_new_tokens
+        for number, prompt in enumerate(prompts):
+            alone = GenerationRequest(model, prompt, max_new_tokens=most, cache_salt=f"{TIMED} {number}")
             begin = time.monotonic()
-            most = self.project.recipe.evaluation.max_new_tokens
-            complete(self.generator, [GenerationRequest(model, prompt, max_new_tokens=most, cache_salt=TIMED)])
+            complete(self.generator, [alone])
             seconds.append(time.monotonic() - begin)
         return seconds
 

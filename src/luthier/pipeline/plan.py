@@ -5,12 +5,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from pydantic import ValidationError
 
 from luthier.core.artefacts import Dataset, Plan
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id
-from luthier.core.recipe import Dtype, Recipe, parse_recipe, with_fields
+from luthier.core.recipe import BaseQuantization, Dtype, Recipe, parse_recipe, with_fields
 from luthier.kernels.allocator import free_memory
 from luthier.kernels.ceiling import matmul_flops, weight_bytes_per_second
 from luthier.models.adapter import trainable
@@ -215,7 +217,7 @@ def _on_paper(project: Project, config: dict[str, object], prices: Prices) -> _B
     schedule, forward = workload.steps(recipe.training, pack)
     way = _way(recipe, dtype, recipe.training.gradient_checkpointing is True)
     r = recipe.adapter.r if recipe.adapter.method == "lora" else 0
-    setup = Setup(shape, trained_by(shape, recipe.adapter), way, forward, r)
+    setup = Setup(shape, trained_by(shape, recipe.adapter), way, forward, r, possible_quantizations(recipe))
     flops, bandwidth = matmul_flops(DTYPES[dtype]), weight_bytes_per_second(DTYPES[dtype])
     speed = projected_speed(setup, schedule.tokens_per_step, flops, bandwidth, prices)
     return _Basis((), workload, setup, schedule, speed, Around(), factor=1.0, trained_on=None)
@@ -247,7 +249,23 @@ def _setup(model: Any, recipe: Recipe, dtype: Dtype, largest: Sequence[Example],
         _way(recipe, dtype, recomputes),
         ForwardPass(tokens, targets, row_tokens),
         recipe.adapter.r if recipe.adapter.method == "lora" else 0,
+        possible_quantizations(recipe),
     )
+
+
+def possible_quantizations(recipe: Recipe) -> tuple[BaseQuantization, ...]:
+    """Those that the recipe could have as it is."""
+
+    written = recipe.model_dump(exclude_unset=True)
+
+    def allowed(quantization: BaseQuantization) -> bool:
+        try:
+            Recipe.model_validate({**written, "model": {**written.get("model", {}), "quantization": quantization}})
+        except ValidationError:
+            return False
+        return True
+
+    return tuple(filter(allowed, get_args(BaseQuantization)))
 
 
 def _way(recipe: Recipe, dtype: Dtype, recomputes: bool) -> Way:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import get_args
 
-from luthier.core.recipe import AdapterSection
+from luthier.core.recipe import AdapterSection, BaseQuantization
 from luthier.core.sizes import gigabytes
 from luthier.planning.memory import Way
 from luthier.planning.setup import Setup
@@ -57,12 +58,10 @@ def _lighter(setup: Setup, free: int, factor: float) -> list[tuple[str, Setup]]:
         narrow = replace(setup, way=replace(way, dtype="bfloat16"))
         choices.append(("model.dtype: bfloat16, on a processor that multiplies it", narrow))
     if setup.trained.beside:
+        prices = {INT8: "which is slower", NF4: "which is slower and needs the extra nf4"}
         choices += [
-            (f"{name}, {price}", replace(setup, way=change(way)))
-            for name, change, price in (
-                (INT8, _int8, "which is slower"),
-                (NF4, _nf4, "which is slower and needs the extra nf4"),
-            )
+            (f"{name}, {prices[name]}", replace(setup, way=change(way)))
+            for name, change in _quantizing(setup)
             if change(way) != way
         ]
     if not setup.trained.beside:
@@ -78,10 +77,11 @@ def _all_together(setup: Setup, free: int, factor: float) -> list[tuple[str, Set
     ways: list[tuple[str, Callable[[Way], Way]]] = [
         ("model.dtype: bfloat16", lambda way: replace(way, dtype="bfloat16")),
         ("training.gradient_checkpointing: true", lambda way: replace(way, recompute=True)),
-        (INT8, _int8),
         ("training.optim: adamw_8bit", lambda way: replace(way, optim="adamw_8bit")),
-        (NF4, _nf4),
     ]
+    quantizing = dict(_quantizing(setup))
+    ways[2:2] = [(INT8, quantizing[INT8])] if INT8 in quantizing else []
+    ways += [(NF4, quantizing[NF4])] if NF4 in quantizing else []
     for name, change in ways:
         way = change(setup.way)
         if setup.way == way:
@@ -98,6 +98,12 @@ def _all_together(setup: Setup, free: int, factor: float) -> list[tuple[str, Set
     return []
 
 
+def _quantizing(setup: Setup) -> list[tuple[str, Callable[[Way], Way]]]:
+    """What the recipe allows of the ways to keep base weights in fewer bits."""
+    changes: dict[BaseQuantization, tuple[str, Callable[[Way], Way]]] = {"int8": (INT8, _int8), "nf4": (NF4, _nf4)}
+    return [changes[name] for name in changes if name in setup.quantizations]
+
+
 def _int8(way: Way) -> Way:
     return way if way.quantization else replace(way, quantization="int8")
 
@@ -108,7 +114,8 @@ def _nf4(way: Way) -> Way:
 
 def _with_lora(setup: Setup) -> Setup:
     lora = AdapterSection()
-    return replace(setup, trained=trained_by(setup.shape, lora), r=lora.r)
+    every = get_args(BaseQuantization)
+    return replace(setup, trained=trained_by(setup.shape, lora), r=lora.r, quantizations=every)
 
 
 def _fitting_tokens(setup: Setup, free: int, factor: float) -> int:

@@ -62,7 +62,7 @@ class Schedule:
 def measured_speed(tokens_per_second: Sequence[float]) -> Range:
     """Range of a speed from one measurement an optimiser step: slowest, median, fastest.
 
-    Leave the first, warming-up step out. A whole training averages over its steps, but other load on the machine
+    Leave the steps that warm up out. A whole training averages over its steps, but other load on the machine
     lasts, so the spread of single steps is kept. Raises ValueError where there is none or one is not above 0.
     """
     if not tokens_per_second or min(tokens_per_second) <= 0:

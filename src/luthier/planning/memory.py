@@ -110,27 +110,27 @@ class MemoryEstimate:
         }
 
 
-def kept_per_token(shape: ModelShape, trained: Trained, dtype: Dtype, row_tokens: int, r: int = 0) -> int:
+def kept_per_token(shape: ModelShape, trained: Trained, way: Way, row_tokens: int, r: int = 0) -> int:
     """Bytes that one token leaves for the backward pass in one layer that the gradient flows through.
 
     With hidden size h, query size q, key-value size k and intermediate size i a Llama-like layer keeps 4 h + 3 q + 2 k
     + 4 i numbers, the scale of two norms in float32, and for each head its scores with a short row; each adapted matrix
-    r more. Layers of other kinds, which transformers computes: 9 h + 3 i with norms in float32, and a float32 copy of
-    what goes into each adapted matrix.
+    r more. Layers of other kinds, which transformers computes: 9 h + 3 i with norms in float32. PEFT keeps a float32
+    copy of what goes into each matrix that it adapts: in these, and where the base weights are quantised.
     """
-    size, h, i = BYTES[dtype], shape.hidden_size, shape.intermediate_size
+    size, h, i = BYTES[way.dtype], shape.hidden_size, shape.intermediate_size
     scores = shape.heads * row_tokens if row_tokens <= LONGEST_SCORED_ROW else 0
+    copies = sum(4 * linear.inputs for linear in shape.linears) if trained.beside and way.dtype != "float32" else 0
     if shape.fused:
         numbers = 4 * h + 3 * shape.query_size + 2 * shape.key_value_size + 4 * i + scores
-        return size * (numbers + len(shape.linears) * r) + 8
-    copies = sum(4 * linear.inputs for linear in shape.linears) if trained.beside and dtype != "float32" else 0
+        return size * (numbers + len(shape.linears) * r) + 8 + (copies if way.quantization else 0)
     return size * (9 * h + 3 * i + len(shape.linears) * r) + 16 + copies
 
 
 def estimate_memory(shape: ModelShape, trained: Trained, way: Way, forward: ForwardPass, r: int = 0) -> MemoryEstimate:
     """Peak memory in bytes, by calculation; `r` is the rank where an adapter has one."""
     size = BYTES[way.dtype]
-    per_token = kept_per_token(shape, trained, way.dtype, forward.row_tokens, r)
+    per_token = kept_per_token(shape, trained, way, forward.row_tokens, r)
     kept = forward.tokens * per_token * trained.layers
     if way.recompute and trained.layers:
         kept = trained.layers * forward.tokens * shape.hidden_size * size + kept // trained.layers

@@ -30,7 +30,7 @@ def bytes_per_token(setup: Setup, tokens_per_step: float) -> float:
     shape, trained, size = setup.shape, setup.trained, BYTES[setup.way.dtype]
     passes = 3 if setup.way.recompute else 2
     weights = passes * setup.memory.weights / max(1, setup.forward.tokens)
-    each = kept_per_token(shape, trained, setup.way.dtype, setup.forward.row_tokens, setup.r)
+    each = kept_per_token(shape, trained, setup.way, setup.forward.row_tokens, setup.r)
     activations = 2 * each * shape.layers + 2 * shape.hidden_size * size
     optimiser = step_bytes(trained.parameters, setup.way.optim) + MASTER_BYTES * trained.parameters
     return weights + activations + 2 * optimiser / max(1.0, tokens_per_step)

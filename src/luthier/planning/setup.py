@@ -1,7 +1,9 @@
 """One training as memory and time see it."""
 
 from dataclasses import dataclass
+from typing import get_args
 
+from luthier.core.recipe import BaseQuantization
 from luthier.planning.memory import ForwardPass, MemoryEstimate, Way, estimate_memory
 from luthier.planning.shape import ModelShape
 from luthier.planning.trained import Trained
@@ -9,13 +11,15 @@ from luthier.planning.trained import Trained
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is trained and how: `forward` is the largest forward pass, `r` the rank where an adapter has one."""
+    """What is trained and how: `forward` is the largest forward pass, `r` the rank where an adapter has one.
+    `quantizations` are those that the base weights may be kept in beside all else that the recipe wants."""
 
     shape: ModelShape
     trained: Trained
     way: Way
     forward: ForwardPass
     r: int = 0
+    quantizations: tuple[BaseQuantization, ...] = get_args(BaseQuantization)
 
     @property
     def memory(self) -> MemoryEstimate:

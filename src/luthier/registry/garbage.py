@@ -30,9 +30,9 @@ class Garbage:
 def collect_garbage(store: Store, workspace: Workspace) -> Garbage:
     """Remove what killed commands and removed artefacts have left in the workspace's state folder.
 
-    That is: folders of artefacts that no row names, hidden temporary files, abandoned runs, and interrupted runs and
-    preparations that nobody has written to for a day. Call it with the workspace locked: work in progress looks like
-    an orphan.
+    That is: folders of artefacts that no row names, what was found of base models that are gone, hidden temporary
+    files, abandoned runs, and interrupted runs and preparations that nobody has written to for a day. Call it with the
+    workspace locked: work in progress looks like an orphan.
     Raises WorkspaceError for what cannot be removed.
     """
     with store.read() as connection:
@@ -62,12 +62,12 @@ def delete_files(workspace: Workspace, artefact: Artefact, others: Iterable[Arte
 
 
 def _candidates(workspace: Workspace) -> Iterator[Path]:
-    """Whatever lies where artefacts do, and hidden files beside the database."""
+    """Whatever lies where artefacts do or what was found of them, and hidden files beside the database."""
     if workspace.state.is_dir():
         hidden = (path for path in workspace.state.iterdir() if path.name.startswith("."))
         yield from sorted(path for path in hidden if path.name != IGNORED_BY_GIT)
-    for kind in ARTEFACT_TYPES:
-        folder = workspace.folder(kind, "any").parent
+    kept = [workspace.folder(kind, "any") for kind in ARTEFACT_TYPES]
+    for folder in (place.parent for place in (*kept, workspace.measured("any"))):
         if folder.is_dir():
             yield from sorted(folder.iterdir())
 

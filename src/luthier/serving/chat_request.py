@@ -60,7 +60,8 @@ class RequestModel(BaseModel):
 
 
 class RequestBody(RequestModel):
-    """A whole body. Raises ApiError (400) for text that no UTF-8 can hold, which JSON can write as an escape."""
+    """A whole body. Raises ApiError (400) for text that no UTF-8 can hold, which JSON can write as an escape, and for
+    what is nested too deeply."""
 
     @model_validator(mode="before")
     @classmethod
@@ -76,6 +77,8 @@ class RequestBody(RequestModel):
                     param=shown,
                     code="invalid_value",
                 ) from error
+            except RecursionError as error:
+                raise ApiError(HTTPStatus.BAD_REQUEST, f"{name} is nested too deeply", param=name) from error
         return fields
 
 

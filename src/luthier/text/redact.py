@@ -11,7 +11,7 @@ from luthier.text.personal.names import name_index
 from luthier.text.personal.pseudonyms import Pseudonyms
 
 DEFAULT_KINDS: tuple[Kind, ...] = tuple(kind for kind in STRUCTURED_KINDS if kind != "order")
-_REMEMBERED = 256
+_REMEMBERED = 1_024
 """Texts whose findings are kept for a moment: a record's text is met again in the row that is made of it."""
 _SHORTEST_PLACE = 6
 

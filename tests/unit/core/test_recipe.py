@@ -111,6 +111,7 @@ def test_all_faults_are_told_at_once() -> None:
         (SMALLEST + "1: 2\n", "luthier.yaml: 1: keys should be strings"),
         (SMALLEST + "[a]: 2\n", "luthier.yaml, line 5: not valid YAML: a field's name must be text"),
         (SMALLEST + "from: 2020-13-01\n", "luthier.yaml, line 5: not valid YAML: 2020-13-01 is no timestamp"),
+        (SMALLEST + "count: !!int ''\n", "luthier.yaml, line 5: not valid YAML: "),
         (SMALLEST + "count: !!int many\n", "luthier.yaml, line 5: not valid YAML: many is no int"),
         (SMALLEST + "\0", "luthier.yaml, line 5: not valid YAML: the character U+0000 is not allowed"),
         (

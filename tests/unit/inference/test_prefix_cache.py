@@ -98,3 +98,12 @@ def test_tokens_in_common():
     assert tokens_in_common([1] * 100, [1] * 70) == 70
     assert tokens_in_common([1] * 5 + [2], [1] * 5 + [3]) == 5
     assert tokens_in_common([], [1]) == 0
+
+
+def test_a_beginning_that_left_can_come_back():
+    cache, first, second = PrefixCache(BLOCK_BYTES), list(range(BLOCK)), list(range(50, 50 + BLOCK))
+    for _ in range(3):
+        for key, tokens in ((KEY, first), (("sales", "tenant"), second)):
+            cache.add(key, tokens, _states(tokens))
+            assert _tokens(cache.find(key, [*tokens, 1])) == tokens
+            assert cache.blocks == 1

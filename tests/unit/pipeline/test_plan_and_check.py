@@ -5,8 +5,10 @@ import yaml
 
 import luthier
 from luthier.core.errors import RecipeError
+from luthier.core.recipe import Recipe
 from luthier.pipeline.base import open_base
 from luthier.pipeline.objectives import training_dataset
+from luthier.pipeline.plan import possible_quantizations
 from luthier.pipeline.probe import probe
 from luthier.planning import default_prices
 from luthier.training import TrainingState
@@ -196,3 +198,18 @@ def test_a_plan_changes_no_weight(prepared_shop):
         run = luthier.train(project).run
         luthier.plan(project)
         assert luthier.train(project).run == run
+
+
+@pytest.mark.parametrize(
+    ("more", "possible"),
+    [
+        ({}, ("int8", "nf4")),
+        ({"adapter": {"bias": "all"}}, ("int8",)),
+        ({"adapter": {"use_dora": True}}, ()),
+        ({"adapter": {"method": "full"}}, ()),
+        ({"training": {"sharding": "fsdp"}}, ()),
+    ],
+)
+def test_only_what_the_recipe_allows_is_advised(prepared, more, possible):
+    recipe = Recipe.model_validate({**prepared.recipe.model_dump(exclude_unset=True), **more})
+    assert possible_quantizations(recipe) == possible

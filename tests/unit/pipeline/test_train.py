@@ -75,14 +75,17 @@ def test_the_last_weights_can_be_kept(prepared_shop):
     assert trained.figures["validation_loss"] == curves["validation"][-1]["loss"]
 
 
-def test_curves_and_figures_are_plain_json_whatever_a_validation_gives(prepared_shop, monkeypatch):
-    monkeypatch.setattr(CausalObjective, "validation", lambda *_: {"loss": math.nan})
-    with luthier.open_project(prepared_shop, overrides=["training.load_best_model_at_end=false"]) as project:
-        trained = luthier.train(project)
+def test_curves_and_figures_are_plain_json_whatever_a_validation_gives(prepared_shop, command, monkeypatch):
+    monkeypatch.setattr(CausalObjective, "validation", lambda *_: {"loss": math.nan, "margin": math.inf})
+    assert "margin" in command(prepared_shop, "train", "-o", "training.load_best_model_at_end=false").out
+    with luthier.open_project(prepared_shop) as project:
+        [run] = project.registry.list("run")
+        folder, figures = prepared_shop / run.artefact.path, run.artefact.summary
     for name in ("curves.json", "run.json"):
-        content = json.loads((trained.path / name).read_text(), parse_constant=pytest.fail)
+        content = json.loads((folder / name).read_text(), parse_constant=pytest.fail)
         assert "validation" in content
-    assert trained.figures["validation_loss"] is None
+    assert figures["validation_loss"] is None
+    assert figures["validation"] == {"loss": None, "margin": None}
 
 
 def test_early_stopping_ends_the_bar(prepared_shop, reporter):

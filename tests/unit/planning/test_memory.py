@@ -45,6 +45,15 @@ def test_only_matrices_are_in_fewer_bits():
     assert 8 * (lora.weights - four.weights) / matrices == pytest.approx(16 - 4.127, abs=0.001)  # QLoRA, section 3
 
 
+def test_adapters_on_fewer_bits_keep_copies_of_what_goes_in():
+    """PEFT computes them, in float32."""
+    lora, four = (estimated(AdapterSection(), quantization=name) for name in (None, "nf4"))
+    inputs = 30 * sum(linear.inputs for linear in SMOLLM2_135M.linears)
+    assert four.activations - lora.activations == int(SLACK * FORWARD.tokens * inputs * 4)
+    wide = [estimated(AdapterSection(), "float32", quantization=name).activations for name in (None, "nf4")]
+    assert wide[0] == wide[1]
+
+
 def test_moments_in_bytes_take_a_quarter():
     full, narrow = (estimated(AdapterSection(method="full"), optim=optim) for optim in ("adamw_torch", "adamw_8bit"))
     assert full.optimiser - narrow.optimiser == pytest.approx(134_515_008 * (8 - 2.03), rel=0.001)
@@ -100,7 +109,9 @@ def test_what_a_token_keeps_is_what_hooks_count(make_model, random_rows, method,
         assert loss.fast_path == "on"
         counted.append(kept_bytes(CausalObjective(loss), row, model) / length)
     shape = ModelShape.of((model.get_base_model() if method == "lora" else model).config.to_dict())
-    expected = kept_per_token(shape, trained_by(shape, settings), "float32", length, settings.r * (method == "lora"))
+    expected = kept_per_token(
+        shape, trained_by(shape, settings), Way("float32"), length, settings.r * (method == "lora")
+    )
     assert (counted[1] - counted[0]) / 2 == pytest.approx(expected, rel=0.4)
 
 

@@ -25,15 +25,17 @@ def test_only_what_no_row_names_is_removed(registry: Registry, store: Store, wor
     kept = [
         fill(workspace.folder("run", RUN.id)),
         fill(workspace.folder("source", "source-1")),
+        fill(workspace.measured("source-1")),
         fill(workspace.state / "cache" / "anything"),
         fill(workspace.root / "raw"),
     ]
     orphan = fill(workspace.folder("dataset", "dataset-0"), size=700)
     (orphan / "inner").mkdir()
     (orphan / "inner" / "ledger").write_bytes(b"y" * 300)
+    fill(workspace.measured("base-0"), size=200)
     garbage = collect_garbage(store, workspace)
-    assert garbage.removed == (Path(".luthier/datasets/dataset-0"),)
-    assert garbage.bytes_freed == 1000
+    assert garbage.removed == (Path(".luthier/datasets/dataset-0"), Path(".luthier/measured/base-0"))
+    assert garbage.bytes_freed == 1200
     assert all((folder / "weights").exists() for folder in kept)
     assert workspace.database.exists()
     assert collect_garbage(store, workspace).removed == ()

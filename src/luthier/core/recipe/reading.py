@@ -85,7 +85,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         try:
             return super().construct_object(node, deep)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:  # such as a 13th month
+        except (ValueError, TypeError, LookupError, AttributeError) as error:  # such as a 13th month
             fault = f"{node.value} is no {node.tag.rpartition(':')[2]}"
             raise yaml.constructor.ConstructorError(None, None, fault, node.start_mark) from error
 
