@@ -116,7 +116,7 @@ def test_what_the_base_model_said_is_not_computed_again(evaluated_shop, monkeypa
     assert (more.answers[1], more.replies[1], more.test[1]) == (first.answers[0], first.replies[0], first.test[0])
     measured([QUESTION], rows[:1], "int8")
     assert (asked, read) == ([QUESTION.question, "Is it there?"], [["row-1"]])
-    for path in (evaluated_shop / ".luthier" / "measured").iterdir():
+    for path in (evaluated_shop / ".luthier" / "measured").rglob("*.jsonl"):
         path.write_text("broken", encoding="utf-8")
     assert measured([QUESTION], rows[:1]).answers == first.answers, "a file that cannot be read is made anew"
     assert asked
