@@ -61,7 +61,7 @@ def _lighter(setup: Setup, free: int, factor: float) -> list[tuple[str, Setup]]:
         prices = {INT8: "which is slower", NF4: "which is slower and needs the extra nf4"}
         choices += [
             (f"{name}, {prices[name]}", replace(setup, way=change(way)))
-            for name, change in _quantizing(setup)
+            for name, change in _quantizing(setup).items()
             if change(way) != way
         ]
     if not setup.trained.beside:
@@ -77,14 +77,14 @@ def _all_together(setup: Setup, free: int, factor: float) -> list[tuple[str, Set
     ways: list[tuple[str, Callable[[Way], Way]]] = [
         ("model.dtype: bfloat16", lambda way: replace(way, dtype="bfloat16")),
         ("training.gradient_checkpointing: true", lambda way: replace(way, recompute=True)),
+        (INT8, _int8),
         ("training.optim: adamw_8bit", lambda way: replace(way, optim="adamw_8bit")),
+        (NF4, _nf4),
     ]
-    quantizing = dict(_quantizing(setup))
-    ways[2:2] = [(INT8, quantizing[INT8])] if INT8 in quantizing else []
-    ways += [(NF4, quantizing[NF4])] if NF4 in quantizing else []
+    refused = {INT8, NF4} - set(_quantizing(setup))
     for name, change in ways:
         way = change(setup.way)
-        if setup.way == way:
+        if setup.way == way or name in refused:
             continue
         before = [one for one in made if (one, name) != (INT8, NF4)]
         setup, made = replace(setup, way=way), [*before, name]
@@ -98,10 +98,10 @@ def _all_together(setup: Setup, free: int, factor: float) -> list[tuple[str, Set
     return []
 
 
-def _quantizing(setup: Setup) -> list[tuple[str, Callable[[Way], Way]]]:
+def _quantizing(setup: Setup) -> dict[str, Callable[[Way], Way]]:
     """What the recipe allows of the ways to keep base weights in fewer bits."""
     changes: dict[BaseQuantization, tuple[str, Callable[[Way], Way]]] = {"int8": (INT8, _int8), "nf4": (NF4, _nf4)}
-    return [changes[name] for name in changes if name in setup.quantizations]
+    return dict(changes[name] for name in setup.quantizations)
 
 
 def _int8(way: Way) -> Way:
