@@ -255,7 +255,6 @@ def _setup(model: Any, recipe: Recipe, dtype: Dtype, largest: Sequence[Example],
 
 def possible_quantizations(recipe: Recipe) -> tuple[BaseQuantization, ...]:
     """Those that the recipe could have as it is."""
-
     written = recipe.model_dump(exclude_unset=True)
 
     def allowed(quantization: BaseQuantization) -> bool:
