@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -142,9 +142,8 @@ def _make_ready(project: Project) -> None:
         say(f"  {finding.check}: {finding.verdict} ({finding.value:.3g}, limit {finding.limit:.3g}) {finding.advice}")
     say("3 of 6: planning")
     planned = plan(project)
-    epochs = shorten(project, planned.figures.seconds.expected)
-    workload, whole = planned.workload, project.recipe.training.num_train_epochs
-    seconds = planned.figures.seconds.scaled(epochs / whole)
+    epochs = shorten(project, lambda epochs: planned.seconds_with(epochs).expected)
+    workload, seconds = planned.workload, planned.seconds_with(epochs)
     need = data_need(project.recipe.task, workload.rows, workload.target_tokens, epochs)
     say(
         f"  about {seconds.expected / 60:.1f} minutes ({seconds.low / 60:.1f} to {seconds.high / 60:.1f}), "
@@ -152,18 +151,19 @@ def _make_ready(project: Project) -> None:
     )
 
 
-def shorten(project: Project, seconds: float) -> int:
+def shorten(project: Project, seconds: Callable[[int], float]) -> int:
     """Write fewer epochs into the recipe where training is expected to take longer than LONGEST_TRAINING; how many it
-    has then."""
+    has then. `seconds` tells what so many epochs are expected to take."""
     planned = project.recipe.training.num_train_epochs
-    epochs = max(1, int(planned * LONGEST_TRAINING / seconds))
-    if epochs >= planned:
+    short = (epochs for epochs in range(planned, 1, -1) if seconds(epochs) <= LONGEST_TRAINING)
+    epochs = next(short, 1)
+    if epochs == planned:
         return planned
     field, path = "training.num_train_epochs", project.workspace.recipe
     write_proposals(path, [Proposal(field, epochs, planned, "ends soon on this machine")])
     project.reporter.say(
-        f"  {planned} epochs would take about {seconds / 60:.1f} minutes, too long for a demo: it trains {epochs} "
-        "here, and will recall fewer facts.\n"
+        f"  {planned} epochs would take about {seconds(planned) / 60:.1f} minutes, too long for a demo: it trains "
+        f"{epochs} here, and will recall fewer facts.\n"
         f"  For all of it, set {field} to {planned} in {path} and run luthier train"
     )
     return epochs

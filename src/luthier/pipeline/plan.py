@@ -65,12 +65,16 @@ LEAST_FACTOR, LARGEST_FACTOR = 0.2, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan and all its figures. `machines` begins with this one."""
+    """A plan and all its figures. `machines` begins with this one; its time comes of `schedule`, `speed` (tokens a
+    second) and `around`."""
 
     plan: str
     path: Path
     figures: PlanFigures
     workload: Workload
+    schedule: Schedule
+    speed: Range
+    around: Around
     machines: tuple[Projection, ...]
     proposals: tuple[Proposal, ...]
     methods: tuple[MethodRow, ...]
@@ -83,6 +87,10 @@ class Planned:
     def page(self) -> Path:
         """The plan as one HTML page."""
         return self.path / "plan.html"
+
+    def seconds_with(self, num_train_epochs: int) -> Range:
+        """How long the training would take here with another number of epochs; what happens once takes as long."""
+        return training_seconds(replace(self.schedule, num_train_epochs=num_train_epochs), self.speed, self.around)
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -151,8 +159,19 @@ def plan(project: Project) -> Planned:
         content = {**figures.to_json(), "tokens_per_second": basis.speed.to_json()}
         identity = content_id("plan", [*basis.parents, content])
         planned = Planned(
-            *(identity, project.workspace.folder("plan", identity), figures, workload, machines),
-            *(tuple(proposals), tuple(methods), comparison, prices.currency, basis.measured),
+            plan=identity,
+            path=project.workspace.folder("plan", identity),
+            figures=figures,
+            workload=workload,
+            schedule=basis.schedule,
+            speed=basis.speed,
+            around=basis.around,
+            machines=machines,
+            proposals=tuple(proposals),
+            methods=tuple(methods),
+            do_or_buy=comparison,
+            currency=prices.currency,
+            measured=basis.measured,
             seconds=time.monotonic() - begin,
         )
         keep_prices(project)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -28,6 +29,16 @@ def test_a_plan_is_measured_and_recorded(prepared, reporter):
     assert planned.measured
     assert planned.workload.rows == 42
     assert list(prepared.workspace.state.glob("probe-*")) == []
+
+
+def test_fewer_epochs_save_no_time_of_what_happens_once(prepared):
+    planned = luthier.plan(prepared)
+    epochs = prepared.recipe.training.num_train_epochs
+    assert planned.seconds_with(epochs) == planned.figures.seconds
+    slow = replace(planned, around=replace(planned.around, setup_seconds=1000.0))
+    assert slow.seconds_with(1).expected == pytest.approx(
+        planned.seconds_with(1).expected + 1000 - planned.around.setup_seconds
+    )
 
 
 def test_a_probe_times_what_is_beside_the_steps_too(prepared):
