@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import re
+import typing
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from luthier.core.errors import RecipeError
-from luthier.core.recipe import Recipe, parse_recipe, recipe_schema
+from luthier.core.recipe import Recipe, Section, parse_recipe, recipe_schema
 
 SMALLEST = """\
 name: support-bot
@@ -137,6 +140,74 @@ def test_sections_that_name_each_other_many_times_are_read_in_no_time() -> None:
 
     with pytest.raises(RecipeError, match="unknown field a0"):
         parse_recipe(f"{SMALLEST}a0: &a0 [x]\n{doubled}")
+
+
+@pytest.mark.parametrize("merged", ["<<: [*a{0}, *a{0}]", "<<: [*a{0}, *a0], b{0}: *a{0}"])
+def test_sections_that_merge_each_other_many_times_are_refused(merged: str) -> None:
+    doubled = "".join(f"a{depth}: &a{depth} {{{merged.format(depth - 1)}}}\n" for depth in range(1, 200))
+
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(f"{SMALLEST}a0: &a0 {{x: 1}}\n{doubled}", where="luthier.yaml")
+
+    assert re.fullmatch(
+        r"luthier.yaml, line \d+: not valid YAML: sections are merged with << into more than 10,000 fields",
+        str(caught.value),
+    )
+
+
+def test_sections_take_over_fields_of_others_and_their_own_go_first() -> None:
+    text = """\
+name: support-bot
+model: {base: "pypi:tiny"}
+data:
+  sources: [&one {path: raw/tickets.csv, split: ""}, &two {<<: *one, path: b}, {<<: [*two, *one], format: text}]
+  clean: {<<: &words {min_words: 3, max_words: 9}, redact: &redact {<<: {region: FR, mode: drop}, mode: mask}}
+evaluation: {judge: {<<: {url: a}, url: b, model: c}}
+"""
+
+    recipe = parse_recipe(text)
+
+    assert [source.path for source in recipe.data.sources] == ["raw/tickets.csv", "b", "b"]
+    assert recipe.data.clean.min_words == 3
+    assert recipe.data.clean.redact is not None
+    assert (recipe.data.clean.redact.region, recipe.data.clean.redact.mode) == ("FR", "mask")
+    assert recipe.evaluation.judge is not None
+    assert recipe.evaluation.judge.url == "b"
+
+
+def test_a_field_that_was_taken_over_is_not_given_twice() -> None:
+    """What stands deeper is made later: it has been merged by then."""
+    with pytest.raises(RecipeError, match="unknown field a"):
+        parse_recipe(f"{SMALLEST}a: {{b: {{c: &c {{<<: {{x: 1}}, x: 2}}}}}}\nd: {{<<: *c}}\n")
+
+
+def numbers(section: type[Section], path: str = "") -> Iterator[str]:
+    """The fields of a section that are numbers, and of those inside it."""
+    for name, field in section.model_fields.items():
+        parts = {field.annotation, *typing.get_args(field.annotation)}
+        inner = {part for part in parts if isinstance(part, type) and issubclass(part, Section)}
+        yield from (found for one in inner for found in numbers(one, f"{path}{name}."))
+        kinds = {part for one in parts for part in (one, *typing.get_args(one))}
+        if not inner and kinds & {int, float} and bool not in kinds and not path.endswith("sources."):
+            yield f"{path}{name}"
+
+
+NUMBERS = sorted(numbers(Recipe))
+
+
+def test_there_are_numbers_of_all_kinds() -> None:
+    kinds = {"data.clean.max_words", "data.split.seed", "training.learning_rate", "training.warmup_ratio"}
+    assert kinds <= set(NUMBERS)
+    assert len(NUMBERS) > 40
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_true_and_false_are_no_numbers(field: str, value: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        changed(f"{field}={value}")
+
+    assert f"{field}: must be a number, not {value}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

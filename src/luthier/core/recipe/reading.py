@@ -1,7 +1,7 @@
 """YAML text to a recipe."""
 
 import re
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 
 import yaml
 from pydantic import ValidationError
@@ -14,6 +14,9 @@ SECRET = re.compile(
     r"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16})|://[^/\s:@]+:[^/\s@]+@"
 )
 """Access tokens of common services, and passwords inside URLs."""
+MOST_MERGED = 10_000
+"""Fields that sections may take over from others (`<<: *name`) in one file: a few that merge each other would else
+double, level by level, beyond all memory."""
 
 
 def parse_recipe(text: str, overrides: Iterable[str] = (), where: str = "recipe") -> Recipe:
@@ -72,7 +75,11 @@ def _apply_override(tree: dict[str, object], override: str) -> None:
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error; plain YAML would drop the first."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+    _merged = 0
+
+    def compose_mapping_node(self, anchor: dict[str, yaml.Node]) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        assert node is not None
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
@@ -80,7 +87,15 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
             seen.add(key.value)
-        return super().construct_mapping(node, deep)
+        return node
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        own = len(node.value)
+        super().flatten_mapping(node)
+        self._merged += max(0, len(node.value) - own)
+        if self._merged > MOST_MERGED:
+            fault = f"sections are merged with << into more than {MOST_MERGED:,} fields"
+            raise yaml.constructor.ConstructorError(None, None, fault, node.start_mark)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         try:

@@ -1,9 +1,10 @@
 """What all sections of the recipe have in common."""
 
-from collections.abc import Iterable
+import typing
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
@@ -15,6 +16,22 @@ class Section(BaseModel):
     """Fields that belong together: one that is not known is an error, and none changes once it was read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: object, info: ValidationInfo) -> object:
+        """Python counts with True and False as with 1 and 0, and pydantic takes them for numbers too."""
+        if isinstance(value, bool) and info.field_name:
+            kinds = set(_kinds(cls.model_fields[info.field_name].annotation))
+            if bool not in kinds and not kinds.isdisjoint((int, float)):
+                raise ValueError(f"must be a number, not {str(value).lower()}")
+        return value
+
+
+def _kinds(annotation: object) -> Iterator[object]:
+    """The types that an annotation such as `Positive | None` is made of."""
+    inner = typing.get_args(annotation)
+    yield from (kind for part in inner for kind in _kinds(part)) if inner else (annotation,)
 
 
 def refuse_set(section: Section, fields: Iterable[str], owner: str, prefix: str = "") -> None:
