@@ -201,12 +201,31 @@ def test_a_base_model_in_bytes_is_read(read, line):
             "model_name_or_path: m\nuse_peft: true\nload_in_4bit: true\nbnb_4bit_quant_type: fp4",
             ['bnb_4bit_quant_type: "fp4"'],
         ),
+        ("model_name_or_path: m\nstage: sft\nquantization_bit: 4\ndouble_quantization: true", []),
+        (
+            "model_name_or_path: m\nstage: sft\nquantization_bit: 4\ndouble_quantization: false",
+            ["double_quantization: false (nf4 quantises the scales too)"],
+        ),
+        (
+            "base_model: m\nadapter: qlora\nload_in_4bit: true\nbnb_4bit_use_double_quant: false",
+            ["bnb_4bit_use_double_quant: false (nf4 quantises the scales too)"],
+        ),
+        (
+            "model_name_or_path: m\nuse_peft: true\nload_in_4bit: true\nuse_bnb_nested_quant: false",
+            ["use_bnb_nested_quant: false (nf4 quantises the scales too)"],
+        ),
     ],
 )
 def test_a_base_model_in_four_bits_is_read(read, text, left_out):
     recipe, found = read(text)
     assert recipe.model.quantization == "nf4"
     assert found.without_counterpart == left_out
+
+
+@pytest.mark.parametrize("bits", ["load_in_8bit: true", "load_in_4bit: false"])
+def test_scales_of_four_bits_are_nothing_to_tell_of_where_there_are_none(read, bits):
+    _, found = read(f"base_model: m\nadapter: lora\n{bits}\nbnb_4bit_use_double_quant: false")
+    assert found.without_counterpart == []
 
 
 def test_other_bits_have_no_counterpart(read):
@@ -267,6 +286,7 @@ def test_preferences_are_a_task_of_their_own(read, text, loss, beta, left_out):
         ("a: [", r"theirs\.yml: neither YAML nor JSON"),
         ("base_model: m\nlearning_rate: -1", r"theirs\.yml: training\.learning_rate: input should be greater than 0"),
         ("base_model: m\nadapter: lora\nlora_r: many", r"theirs\.yml: adapter\.r: "),
+        ("model_name_or_path: m\nstage: sft\nlora_rank: many", r"theirs\.yml: adapter\.r: "),
     ],
 )
 def test_what_cannot_be_a_recipe_is_refused_and_leaves_nothing(read, tmp_path, text, sentence):

@@ -62,6 +62,12 @@ def _datasets(read: ReadConfig, config: Config, places: Places) -> None:
         read.sources.append(source)
 
 
+def settle(read: ReadConfig, config: Config) -> None:
+    """What axolotl does unless told otherwise."""
+    if not config.get("adapter"):
+        read.fields["adapter.method"] = "full"
+
+
 HANDLERS: Mapping[str, Handler] = {
     "datasets": _datasets,
 }

@@ -15,6 +15,7 @@ TRAINING_ARGUMENTS = {
 }
 """Fields of transformers' TrainingArguments, which LLaMA-Factory and TRL take too, and where a recipe has them."""
 PREFERENCE_LOSSES = typing.get_args(PreferenceLoss)
+_DOUBLE_QUANTIZATION = frozenset(("bnb_4bit_use_double_quant", "double_quantization", "use_bnb_nested_quant"))
 SAME_HERE: Mapping[str, Sequence[object]] = {
     "adapter": ("lora", "qlora"),
     "use_peft": (True,),
@@ -31,9 +32,7 @@ SAME_HERE: Mapping[str, Sequence[object]] = {
     "lora_target_modules": ("all-linear",),
     "bnb_4bit_quant_type": ("nf4",),
     "quantization_type": ("nf4",),
-    "bnb_4bit_use_double_quant": (True,),
-    "double_quantization": (True,),
-    "use_bnb_nested_quant": (True,),
+    **dict.fromkeys(_DOUBLE_QUANTIZATION, (True,)),
     "quantization_method": ("bnb", "bitsandbytes"),
     "eval_strategy": ("steps",),
     "peft_type": ("LORA",),
@@ -154,6 +153,14 @@ def _quantization(read: ReadConfig, config: Config, _: Places) -> None:
         read.leave_out(name, config[name], "int8 and nf4 have one: model.quantization")
 
 
+def _double_quantization(read: ReadConfig, config: Config, _: Places) -> None:
+    """Switched off, of base weights in four bits: their scales are quantised here all the same."""
+    name = next(name for name in _DOUBLE_QUANTIZATION if name in config)
+    by = quantizes(config)
+    if by and _QUANTIZATIONS[by].get(str(config[by])) == "nf4":
+        read.leave_out(name, config[name], "nf4 quantises the scales too")
+
+
 def quantizes(config: Config) -> str:
     """The field by which the base weights are quantised, empty where they are not."""
     return next((name for name in _QUANTIZATIONS if config.get(name)), "")
@@ -179,6 +186,7 @@ COMMON: Mapping[str, Handler] = {
     "dtype": _dtype,
     "torch_dtype": _dtype,
     **dict.fromkeys(_QUANTIZATIONS, _quantization),
+    **dict.fromkeys(_DOUBLE_QUANTIZATION, _double_quantization),
     "val_size": _validation,
     "val_set_size": _validation,
     "pissa_init": _pissa,

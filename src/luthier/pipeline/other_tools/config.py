@@ -71,6 +71,8 @@ class Places:
 
 Handler = Callable[[ReadConfig, Config, Places], None]
 """Takes over a field whose name alone does not say where it goes."""
+Settle = Callable[[ReadConfig, Config], None]
+"""Adds what a tool does unless told otherwise, where that differs from what is done here."""
 
 
 def source_of(dataset: Config, places: Places) -> dict[str, object] | None:

@@ -27,7 +27,7 @@ FIELDS: Mapping[str, str] = {
     "max_new_tokens": "evaluation.max_new_tokens",
 }
 """Fields that mean the same under another name."""
-PRETRAINING = "pt"
+_PRETRAINING = "pt"
 """The stage that goes on learning the words of plain texts."""
 
 
@@ -61,7 +61,7 @@ def _datasets(read: ReadConfig, config: Config, places: Places) -> None:
         else:
             read.leave_out("dataset", name, "it comes neither from a file nor from the Hub")
             continue
-        plain = config.get("stage") == PRETRAINING
+        plain = config.get("stage") == _PRETRAINING
         columns = _text_column(about) if plain else _columns(about)
         if plain:
             source["format"] = "text"
@@ -94,6 +94,20 @@ def _dataset_info(folder: str, places: Places) -> Config:
     except (OSError, ValueError) as error:
         raise RecipeError(f"cannot be read: {error}", where=str(found)) from error
     return described if isinstance(described, dict) else {}
+
+
+def settle(read: ReadConfig, config: Config) -> None:
+    """What LLaMA-Factory does unless told otherwise."""
+    pretrains = config.get("stage") == _PRETRAINING
+    read.fields.setdefault("training.packing", pretrains)
+    if pretrains and "cutoff_len" in config:
+        read.leave_out(
+            "cutoff_len", config["cutoff_len"], "the end of a longer text is cut off, not read as another text"
+        )
+    if isinstance(r := read.fields.get("adapter.r"), int):
+        read.fields.setdefault("adapter.lora_alpha", 2 * r)
+    if "data.max_length" in read.fields:
+        read.fields["data.over_length"] = "truncate"
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -8,7 +8,7 @@ import yaml
 from luthier.core.errors import RecipeError
 from luthier.pipeline.other_tools import axolotl, llama_factory, trl
 from luthier.pipeline.other_tools.common import COMMON, SAME_HERE, WITHOUT_EFFECT, quantizes
-from luthier.pipeline.other_tools.config import Config, Handler, Places, ReadConfig, Tool
+from luthier.pipeline.other_tools.config import Config, Handler, Places, ReadConfig, Settle, Tool
 
 FIELDS: Mapping[Tool, Mapping[str, str]] = {
     "LLaMA-Factory": llama_factory.FIELDS,
@@ -20,14 +20,17 @@ _HANDLERS: Mapping[Tool, Mapping[str, Handler]] = {
     "axolotl": axolotl.HANDLERS,
     "TRL": trl.HANDLERS,
 }
+_SETTLE: Mapping[Tool, Settle] = {
+    "LLaMA-Factory": llama_factory.settle,
+    "axolotl": axolotl.settle,
+    "TRL": trl.settle,
+}
 _LORA_FIELDS = frozenset(
     (
         *("adapter.r", "adapter.lora_alpha", "adapter.target_modules", "adapter.use_rslora", "adapter.use_dora"),
         *("adapter.init_lora_weights", "training.loraplus_lr_ratio"),
     )
 )
-_OF_KTO = frozenset(("training.desirable_weight", "training.undesirable_weight"))
-_OF_PREFERENCES = _OF_KTO | {"training.beta", "training.preference_loss"}
 
 
 def read_config(file: Path, root: Path) -> ReadConfig:
@@ -81,10 +84,9 @@ def _tool_of(config: Config, file: Path) -> Tool:
 
 
 def _settle(read: ReadConfig, config: Config) -> None:
-    """What the tools do unless told otherwise, where that differs from what is done here."""
-    switch = {"axolotl": "adapter", "TRL": "use_peft"}.get(read.tool)
-    if switch and not config.get(switch):
-        read.fields["adapter.method"] = "full"
+    """What the tool does unless told otherwise, less what the method of training has no use for."""
+    _SETTLE[read.tool](read, config)
+    read.fields.setdefault("training.packing", False)
     if read.fields.get("adapter.method", "lora") != "lora":
         for name in _LORA_FIELDS & read.fields.keys():
             del read.fields[name]
@@ -96,17 +98,3 @@ def _settle(read: ReadConfig, config: Config) -> None:
     if needs_weights and read.fields.pop("model.quantization", None):
         name = quantizes(config)
         read.leave_out(name, config[name], "DoRA, PiSSA and all but adapters need the weights as they are")
-    pretrains = config.get("stage") == llama_factory.PRETRAINING
-    read.fields.setdefault("training.packing", pretrains)
-    if pretrains and "cutoff_len" in config:
-        read.leave_out(
-            "cutoff_len", config["cutoff_len"], "the end of a longer text is cut off, not read as another text"
-        )
-    if read.tool == "TRL" and not read.fields.keys().isdisjoint(_OF_PREFERENCES):
-        read.fields["task"] = "preference"  # its configurations do not say which trainer takes them
-        if not read.fields.keys().isdisjoint(_OF_KTO):
-            read.fields["training.preference_loss"] = "kto"
-    if read.tool == "LLaMA-Factory" and "adapter.r" in read.fields:
-        read.fields.setdefault("adapter.lora_alpha", 2 * int(str(read.fields["adapter.r"])))
-    if read.tool != "axolotl" and "data.max_length" in read.fields:
-        read.fields["data.over_length"] = "truncate"

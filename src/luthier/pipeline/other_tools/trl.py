@@ -20,6 +20,8 @@ FIELDS: Mapping[str, str] = {
     "use_dora": "adapter.use_dora",
 }
 """Fields that mean the same under another name."""
+_OF_KTO = frozenset(("training.desirable_weight", "training.undesirable_weight"))
+_OF_PREFERENCES = _OF_KTO | {"training.beta", "training.preference_loss"}
 
 
 def _datasets(read: ReadConfig, config: Config, places: Places) -> None:
@@ -33,6 +35,18 @@ def _datasets(read: ReadConfig, config: Config, places: Places) -> None:
             read.leave_out("datasets", dataset)
         else:
             read.sources.append(source)
+
+
+def settle(read: ReadConfig, config: Config) -> None:
+    """What TRL's scripts do unless told otherwise."""
+    if not config.get("use_peft"):
+        read.fields["adapter.method"] = "full"
+    if not read.fields.keys().isdisjoint(_OF_PREFERENCES):
+        read.fields["task"] = "preference"  # a configuration does not say which trainer takes it
+        if not read.fields.keys().isdisjoint(_OF_KTO):
+            read.fields["training.preference_loss"] = "kto"
+    if "data.max_length" in read.fields:
+        read.fields["data.over_length"] = "truncate"
 
 
 HANDLERS: Mapping[str, Handler] = {
