@@ -22,7 +22,7 @@ from luthier.core.rows import SPLITS
 from luthier.data import rows_of_file, spoken
 from luthier.data.ragged import Ragged
 from luthier.data.sketch import comparison_key, word_sets
-from luthier.data.split import Bonds, components_of, split_rows
+from luthier.data.split import Bonds, components_of, ranks_of, split_rows
 
 LIKENESS = 0.8
 _AT_ONCE = 200
@@ -52,7 +52,8 @@ def random_split(count: int, settings: SplitSection) -> Splits:
 def own_split(words: Ragged, labels: Sequence[str], settings: SplitSection) -> Splits:
     count = len(labels)
     alone = Bonds(Ragged(np.empty(0, np.uint64), np.zeros(count + 1, np.int64)), np.empty((0, 2), np.int64))
-    return split_rows([str(number) for number in range(count)], components_of(words, alone), labels, settings)
+    ids = np.arange(count).astype(np.bytes_)
+    return split_rows(ids, components_of(words, alone), ranks_of([labels]), settings)
 
 
 def leaking(words: Ragged, splits: Splits) -> int:

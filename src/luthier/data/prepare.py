@@ -34,7 +34,7 @@ from luthier.data.report import Purpose, values_to_keep, write_report
 from luthier.data.scratch import preparation_digest, scratch_folder
 from luthier.data.semantic import Embed
 from luthier.data.sketch import text_hashes
-from luthier.data.split import Bonds, components_of, split_rows
+from luthier.data.split import Bonds, components_of, ranks_of, split_rows
 from luthier.data.stage import LengthLimit, stage_records
 from luthier.data.staged import Mask, Stage
 from luthier.data.topics import TOPIC_SAMPLE, topic_names
@@ -177,9 +177,10 @@ def _judge(
         raise _nothing_left(stage)
     splits = np.full(len(kept), NO_SPLIT, np.int8)
     progress("dividing the rows")
-    words = stage.word_sets(kept, scratch / "word_sets.bin")
-    splits[kept] = _split(stage, kept, components_of(words, _bonds(stage, kept, together)), data.split)
-    return Verdicts(splits, duplicates, remarks), split_leakage(words, splits[kept])
+    words = stage.write_word_sets(kept, scratch / "word_sets.bin")
+    components = components_of(words.mapped(), _bonds(stage, kept, together))
+    splits[kept] = _split(stage, kept, components, data.split)
+    return Verdicts(splits, duplicates, remarks), split_leakage(words.mapped(), splits[kept])
 
 
 def _find_duplicates(stage: Stage, threshold: float | None) -> tuple[Duplicates, Links]:
@@ -196,30 +197,30 @@ def _find_duplicates(stage: Stage, threshold: float | None) -> tuple[Duplicates,
 def _bonds(stage: Stage, kept: Mask, together: Links) -> Bonds:
     """What keeps rows together that are kept, beyond their words."""
     place = np.cumsum(kept) - 1
-    pairs = [(place[one], place[other]) for one, other in together if kept[one] and kept[other]]
+    pairs = np.array(together, np.int64).reshape(-1, 2)
     groups = [
         Ragged(text_hashes(batch["groups"].flatten()), offsets_of(batch["groups"].value_lengths()))
         for batch in stage.batches(kept, ["groups"])
     ]
-    return Bonds(joined(groups), np.array(pairs, np.int64).reshape(-1, 2))
+    return Bonds(joined(groups), place[pairs[kept[pairs].all(axis=1)]])
 
 
 def _split(stage: Stage, kept: Mask, components: Numbers, settings: SplitSection) -> npt.NDArray[np.int8]:
     """The number of the split of each row that is kept."""
-    ids = [row_id for batch in stage.batches(kept, ["id"]) for row_id in batch["id"].to_pylist()]
+    ids = np.concatenate([np.array(batch["id"].to_pylist(), np.bytes_) for batch in stage.batches(kept, ["id"])])
     return split_rows(ids, components, _strata(stage, kept, settings.stratify), settings)
 
 
-def _strata(stage: Stage, kept: Mask, by: Literal["label", "topic"] | None) -> Sequence[str]:
-    """What has its share of rows in every split, for each row that is kept."""
+def _strata(stage: Stage, kept: Mask, by: Literal["label", "topic"] | None) -> Numbers:
+    """Numbers for what has its share of rows in every split, for each row that is kept."""
     if by == "label":
         labels = (batch["label"].to_pylist() for batch in stage.batches(kept, ["label"]))
-        return [label or "" for batch in labels for label in batch]
+        return ranks_of([label or "" for label in batch] for batch in labels)
     if by == "topic":
         sample = np.zeros_like(kept)
         sample[np.flatnonzero(kept)[:: 1 + int(kept.sum()) // TOPIC_SAMPLE]] = True
-        return topic_names(*((spoken(row) for _, row in stage.rows(some)) for some in (sample, kept)))
-    return [""] * int(kept.sum())
+        return ranks_of([topic_names(*((spoken(row) for _, row in stage.rows(some)) for some in (sample, kept)))])
+    return np.zeros(int(kept.sum()), np.int64)
 
 
 def _nothing_left(stage: Stage) -> DatasetError:

@@ -1,21 +1,25 @@
-"""Many short runs of 64-bit hashes in one array, and how alike two of them are, without a Python loop over them."""
+"""Many short runs of hashes in one array, and how alike two of them are, without a Python loop over them."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 Hashes = npt.NDArray[np.uint64]
+ShortHashes = npt.NDArray[np.uint32]
 Numbers = npt.NDArray[np.int64]
 
 _BLOCK_VALUES = 1 << 20
 
 
 class Ragged(NamedTuple):
-    """Run i is `values[offsets[i]:offsets[i + 1]]`; `offsets` has length runs + 1 and begins with 0."""
+    """Run i is `values[offsets[i]:offsets[i + 1]]`; `offsets` has length runs + 1 and begins with 0.
 
-    values: Hashes
+    `values` are `Hashes`, or `ShortHashes` where these tell enough apart.
+    """
+
+    values: npt.NDArray[np.unsignedinteger[Any]]
     offsets: Numbers
 
     @property
@@ -48,17 +52,18 @@ def distinct(ragged: Ragged) -> Ragged:
         counts[runs] = first.sum(axis=1)
         blocks.append((runs, values[first]))
     offsets = offsets_of(counts)
-    result = np.empty(offsets[-1], np.uint64)
+    result = np.empty(offsets[-1], ragged.values.dtype)
     for runs, values in blocks:
         result[_places(offsets[runs], counts[runs])] = values
     return Ragged(result, offsets)
 
 
 def jaccard_likenesses(one: Ragged, other: Ragged) -> npt.NDArray[np.float64]:
-    """|A ∩ B| / |A ∪ B| of run i of the one and run i of the other, all of them `distinct`; 1 for two empty ones."""
+    """|A ∩ B| / |A ∪ B| of run i of the one and run i of the other, all of them `distinct` and of one width; 1 for two
+    empty ones."""
     sizes = one.lengths + other.lengths
     offsets = offsets_of(sizes)
-    values = np.empty(offsets[-1], np.uint64)
+    values = np.empty(offsets[-1], one.values.dtype)
     values[_places(offsets[:-1], one.lengths)] = one.values
     values[_places(offsets[:-1] + one.lengths, other.lengths)] = other.values
     union = np.zeros(len(sizes), np.int64)
@@ -73,7 +78,9 @@ def _places(starts: Numbers, lengths: Numbers) -> Numbers:
     return np.arange(before[-1]) + np.repeat(starts - before[:-1], lengths)
 
 
-def _sorted_blocks(ragged: Ragged) -> Iterator[tuple[Numbers, Hashes, npt.NDArray[np.bool_]]]:
+def _sorted_blocks(
+    ragged: Ragged,
+) -> Iterator[tuple[Numbers, npt.NDArray[np.unsignedinteger[Any]], npt.NDArray[np.bool_]]]:
     """Runs of similar length as the rows of a sorted matrix, with where each value of a run stands first.
 
     Yields (numbers of the runs, matrix, mask); what fills up a row is not in the mask.
@@ -90,7 +97,7 @@ def _sorted_blocks(ragged: Ragged) -> Iterator[tuple[Numbers, Hashes, npt.NDArra
             columns = np.arange(width)
             inside = columns < lengths[runs, None]
             places = np.minimum(ragged.offsets[runs, None] + columns, len(ragged.values) - 1)
-            matrix = np.where(inside, ragged.values[places], np.iinfo(np.uint64).max)
+            matrix = np.where(inside, ragged.values[places], np.iinfo(ragged.values.dtype).max)
             matrix.sort(axis=1)
             inside[:, 1:] &= matrix[:, 1:] != matrix[:, :-1]
             yield runs, matrix, inside

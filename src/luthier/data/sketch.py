@@ -89,10 +89,15 @@ def shingles(ragged: Ragged) -> Ragged:
 
 
 def word_sets(texts: Iterable[str]) -> Ragged:
-    """Sorted, distinct hashes of the words of each text."""
+    """The words of each text `as_sets`."""
     remaining = iter(texts)
     batches = iter(lambda: list(islice(remaining, _BATCH)), [])
-    return joined([distinct(_words_of(batch).hashes()) for batch in batches])
+    return joined([as_sets(_words_of(batch).hashes()) for batch in batches])
+
+
+def as_sets(words: Ragged) -> Ragged:
+    """Runs of 64-bit hashes of words as sets of their lower halves: sorted, distinct, 4 bytes a word."""
+    return distinct(Ragged(words.values.astype(np.uint32), words.offsets))
 
 
 class _Words(NamedTuple):

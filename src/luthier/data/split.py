@@ -38,71 +38,79 @@ def components_of(words: Ragged, bonds: Bonds) -> Numbers:
 
 
 def split_rows(
-    ids: Sequence[str], components: Numbers, strata: Sequence[str], settings: SplitSection
+    ids: npt.NDArray[np.bytes_], components: Numbers, strata: Numbers, settings: SplitSection
 ) -> npt.NDArray[np.int8]:
     """The number of the split of each row, see `SPLITS`.
 
-    `components` are those of `components_of`. Each value of `strata`, one a row, has its share of rows in each split,
-    as far as components allow; a component counts as the value that most of its rows have.
+    `components` are those of `components_of`. Each number of `strata`, one a row, has its share of rows in each split,
+    as far as components allow; a component counts as the number that most of its rows have. Memory: about 150 bytes a
+    row.
     """
     if len(ids) == 0:
         return np.empty(0, np.int8)
-    order = np.argsort(components, kind="stable")
+    order = np.argsort(ids, kind="stable")
+    order = order[np.argsort(components[order], kind="stable")]
     starts = np.flatnonzero(np.diff(components[order], prepend=-1))
-    names, ranks = np.unique(np.array(ids), return_inverse=True)
-    smallest = names[np.minimum.reduceat(ranks[order], starts)]
     sizes = np.diff(np.append(starts, len(order)))
     of_stratum = _component_strata(strata, order, starts)
-    places: dict[str, list[int]] = {name: [] for name in sorted(set(of_stratum))}
-    draws = [_draw(row_id, settings.seed) for row_id in smallest.tolist()]
-    for place in sorted(range(len(starts)), key=draws.__getitem__):
-        places[of_stratum[place]].append(place)
-    drawn = [place for members in places.values() for place in members]
-    chosen = assign_components(
-        [sizes[members].tolist() for members in places.values()],
+    drawn = np.argsort(_draws(ids[order[starts]], settings.seed), kind="stable")
+    drawn = drawn[np.argsort(of_stratum[drawn], kind="stable")]
+    splits = np.empty(len(starts), np.int8)
+    splits[drawn] = assign_components(
+        np.split(sizes[drawn], np.flatnonzero(np.diff(of_stratum[drawn])) + 1),
         {"test": settings.test, "validation": settings.validation},
     )
-    splits = np.empty(len(starts), np.int8)
-    splits[drawn] = [SPLITS.index(split) for split in chosen]
     result = np.empty(len(order), np.int8)
     result[order] = np.repeat(splits, sizes)
     return result
 
 
-def assign_components(strata: Iterable[Sequence[int]], shares: Mapping[Split, float]) -> list[Split]:
-    """Splits of components, given by their sizes in the order drawn, stratum by stratum; gives them in the same order.
+def assign_components(strata: Sequence[Numbers], shares: Mapping[Split, float]) -> npt.NDArray[np.int8]:
+    """Splits of components, given by their sizes in the order drawn, stratum by stratum; gives the numbers of the
+    splits in `SPLITS` in the same order.
 
     In each stratum, components go to the splits of `shares` until each has its share of the rows; the rest trains. What
     a split lacks or has too much in one stratum is made up for in the next. A component that would overshoot is passed
     over. A split still short at the end takes the smallest component left if that brings it nearer to its share, or if
     it has none yet and there are at least ten components.
     """
-    sizes: list[int] = []
-    chosen: list[Split] = []
+    train = SPLITS.index("train")
+    sizes = np.concatenate(strata)
+    chosen = np.full(len(sizes), train, np.int8)
     have = dict.fromkeys(shares, 0)
+    first = rows = 0
     for stratum in strata:
-        first = len(sizes)
-        sizes += stratum
-        chosen += ["train"] * len(stratum)
+        rows += int(stratum.sum())
+        of_stratum = chosen[first : first + len(stratum)]
         for split, share in shares.items():
-            wanted = round(share * sum(sizes))
-            for place in range(first, len(sizes)):
+            wanted = round(share * rows)
+            for place, size in enumerate(stratum.tolist()):
                 if have[split] >= wanted:
                     break
-                if chosen[place] == "train" and have[split] + sizes[place] <= wanted:
-                    chosen[place] = split
-                    have[split] += sizes[place]
+                if of_stratum[place] == train and have[split] + size <= wanted:
+                    of_stratum[place] = SPLITS.index(split)
+                    have[split] += size
+        first += len(stratum)
     for split, share in shares.items():
         many = share > 0 and len(sizes) >= FEW_COMPONENTS
-        wanted = max(round(share * sum(sizes)), int(many))
-        left = [place for place, taken in enumerate(chosen) if taken == "train"]
+        wanted = max(round(share * rows), int(many))
+        left = np.flatnonzero(chosen == train)
         if have[split] >= wanted or len(left) < 2:
             continue
-        smallest = min(left, key=sizes.__getitem__)
+        smallest = left[np.argmin(sizes[left])]
         nearer = abs(wanted - have[split] - sizes[smallest]) < wanted - have[split]
         if nearer or (have[split] == 0 and many):
-            chosen[smallest] = split
+            chosen[smallest] = SPLITS.index(split)
     return chosen
+
+
+def ranks_of(batches: Iterable[Iterable[str]]) -> Numbers:
+    """For each text the rank of its value, in the order of names, among all values that there are."""
+    codes: dict[str, int] = {}
+    numbers = [np.array([codes.setdefault(text, len(codes)) for text in batch], np.int64) for batch in batches]
+    ranks = np.empty(len(codes), np.int64)
+    ranks[[codes[text] for text in sorted(codes)]] = np.arange(len(codes))
+    return np.asarray(ranks[np.concatenate([np.empty(0, np.int64), *numbers])])
 
 
 def _group_links(groups: Ragged) -> tuple[Numbers, Numbers]:
@@ -112,18 +120,20 @@ def _group_links(groups: Ragged) -> tuple[Numbers, Numbers]:
     return rows[first][group], rows
 
 
-def _component_strata(strata: Sequence[str], order: Numbers, starts: Numbers) -> list[str]:
-    """The most frequent stratum of each component; of equally frequent ones the first by name."""
-    names, numbers = np.unique(np.array(strata, dtype=np.str_), return_inverse=True)
-    if len(names) == 1:
-        return [str(names[0])] * len(starts)
+def _component_strata(strata: Numbers, order: Numbers, starts: Numbers) -> Numbers:
+    """The most frequent stratum of each component; of equally frequent ones the smallest."""
+    count = int(strata.max()) + 1
+    if count == 1:
+        return np.zeros(len(starts), np.int64)
     component = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
-    pairs, counts = np.unique(component * len(names) + numbers[order], return_counts=True)
-    best = pairs[np.lexsort((pairs, -counts, pairs // len(names)))]
-    _, first = np.unique(best // len(names), return_index=True)
-    return [str(name) for name in names[best[first] % len(names)]]
+    pairs, counts = np.unique(component * count + strata[order], return_counts=True)
+    best = pairs[np.lexsort((pairs, -counts, pairs // count))]
+    _, first = np.unique(best // count, return_index=True)
+    return np.asarray(best[first] % count)
 
 
-def _draw(row_id: str, seed: int) -> bytes:
-    """A component's place in the draw depends on the seed and one row alone, not on the rest of the data."""
-    return hashlib.sha256(f"{seed}:{row_id}".encode()).digest()
+def _draws(row_ids: npt.NDArray[np.bytes_], seed: int) -> npt.NDArray[np.bytes_]:
+    """SHA-256 digests. A component's place in the draw depends on the seed and one row alone, not on the rest of the
+    data."""
+    start = f"{seed}:".encode()
+    return np.fromiter((hashlib.sha256(start + row_id).digest() for row_id in row_ids), "S32", len(row_ids))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,9 @@ import pyarrow.parquet as pq
 
 from luthier.core.files import atomic_directory
 from luthier.core.rows import Row
-from luthier.data.ragged import Hashes, Numbers, Ragged, distinct, joined, offsets_of
+from luthier.data.ragged import Hashes, Numbers, Ragged, ShortHashes, joined, offsets_of
 from luthier.data.row_columns import ROW_FIELDS, rows_of
-from luthier.data.sketch import BANDS, Sketch
+from luthier.data.sketch import BANDS, Sketch, as_sets
 
 Mask = npt.NDArray[np.bool_]
 
@@ -83,12 +84,12 @@ class Part:
             yield from parquet.iter_batches(batch_size=_BATCH, columns=list(columns))
 
     def band(self, number: int) -> Hashes:
-        bands: Hashes = _map_hashes(self.folder / _BANDS).reshape(BANDS, self.records)[number]
+        bands: Hashes = _map_hashes(self.folder / _BANDS, np.uint64).reshape(BANDS, self.records)[number]
         return bands
 
     def words(self) -> Ragged:
         """Mapped from disk."""
-        return Ragged(_map_hashes(self.folder / _WORDS), offsets_of(self.small("word_counts").astype(int)))
+        return Ragged(_map_hashes(self.folder / _WORDS, np.uint64), offsets_of(self.small("word_counts").astype(int)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +120,18 @@ class Stage:
         """Hashes of the words of these records, which ascend, as they stand in the text."""
         return joined([part.words().take(rows[here] - part.first) for part, here in self._spans(rows)])
 
-    def word_sets(self, kept: Mask, path: Path) -> Ragged:
-        """Sorted, distinct hashes of the words of each record kept, in order; written to `path`, mapped from it."""
+    def write_word_sets(self, kept: Mask, path: Path) -> "WordSets":
+        """Write the words of each record kept, in order and `as_sets`, to `path`."""
         counts = []
 
-        def values() -> Iterator[Hashes]:
+        def values() -> Iterator[ShortHashes]:
             for part in self.parts:
-                sets = distinct(part.words().take(np.flatnonzero(kept[part.span])))
+                sets = as_sets(part.words().take(np.flatnonzero(kept[part.span])))
                 counts.append(sets.lengths)
                 yield sets.values
 
         _write_hashes(path, values())
-        return Ragged(_map_hashes(path), offsets_of(np.concatenate(counts)))
+        return WordSets(path, offsets_of(np.concatenate(counts)))
 
     def rows(self, kept: Mask) -> Iterator[tuple[int, Row]]:
         """(index, row) of the records kept, in order; in memory a batch at a time."""
@@ -154,6 +155,19 @@ class Stage:
                 yield part, slice(start, stop)
 
 
+@dataclass(frozen=True, slots=True)
+class WordSets:
+    """Sets of words in a file."""
+
+    path: Path
+    offsets: Numbers
+
+    def mapped(self) -> Ragged:
+        """The sets, from disk as they are needed. Pages that were read count as memory of the process while this
+        mapping is in use: take another one for each use."""
+        return Ragged(_map_hashes(self.path, np.uint32), self.offsets)
+
+
 def redaction_counts(table: pa.Table) -> Mapping[str, int]:
     """What was masked in these records, by kind."""
     totals: dict[str, int] = {}
@@ -163,13 +177,13 @@ def redaction_counts(table: pa.Table) -> Mapping[str, int]:
     return totals
 
 
-def _write_hashes(path: Path, arrays: Iterable[Hashes]) -> None:
+def _write_hashes(path: Path, arrays: Iterable[Hashes | ShortHashes]) -> None:
     """Write the arrays one after the other. By the file's own `write`, whose error says that a disk is full."""
     with path.open("wb") as file:
         for array in arrays:
             file.write(np.ascontiguousarray(array).data)
 
 
-def _map_hashes(path: Path) -> Hashes:
+def _map_hashes(path: Path, dtype: type[np.unsignedinteger[Any]]) -> npt.NDArray[Any]:
     """What `_write_hashes` wrote, end to end, read from disk as it is needed."""
-    return np.memmap(path, np.uint64, "r") if path.stat().st_size else np.empty(0, np.uint64)
+    return np.memmap(path, dtype, "r") if path.stat().st_size else np.empty(0, dtype)

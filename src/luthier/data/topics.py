@@ -60,13 +60,14 @@ def topic_names(sample: Iterable[str], texts: Iterable[str]) -> list[str]:
     """A name for the topic of each text, by the topics of the sample; empty for a text of none of them."""
     model, remaining = _Topics.of(list(sample)), iter(texts)
     named: list[str] = []
+    names = ["", *(f"topic {number + 1}" for number in range(MOST_TOPICS))]
     for batch in iter(lambda: list(islice(remaining, _BATCH)), []):
         if model is None:
             named += [""] * len(batch)
             continue
         shares = model.shares(batch)
-        numbers = np.where(shares.max(axis=1) > 0, shares.argmax(axis=1), -1).tolist()
-        named += ["" if number < 0 else f"topic {number + 1}" for number in numbers]
+        numbers = np.where(shares.max(axis=1) > 0, shares.argmax(axis=1) + 1, 0).tolist()
+        named += [names[number] for number in numbers]
     return named
 
 

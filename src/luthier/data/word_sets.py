@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from luthier.data.ragged import Hashes, Numbers, Ragged, jaccard_likenesses, offsets_of
+from luthier.data.ragged import Hashes, Numbers, Ragged, ShortHashes, jaccard_likenesses, offsets_of
 
 LIKENESS = 0.8
 """Jaccard likeness from which two sets are alike."""
@@ -28,8 +28,9 @@ _PAIRS = 1 << 21
 _COMPARED_WORDS = 1 << 22
 _BUDGET = 1 << 29
 _EPSILON = 1e-9
-_LEVEL = np.uint64(56)
+_LEVEL = np.uint32(24)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_SHORT_MULTIPLIER = np.uint32(0x9E3779B1)
 
 
 class Judge(Protocol):
@@ -109,8 +110,12 @@ class CrossMatches:
 def find_alike(sets: Ragged, judge: Judge) -> bool:
     """Show the judge pairs at least 0.8 alike: all that it wants, but those that it learns of otherwise.
 
-    `sets` are sorted and distinct hashes of words. Words are told apart by 64 bits. Sets without words are like no
-    other. Memory: about 200 bytes a set beside the sets.
+    `sets` are sorted and distinct `ShortHashes` of words. Sets without words are like no other. Memory: about 200 bytes
+    a set beside the sets.
+
+    Words are told apart by 32 bits. Two sets of 100 words that are about 0.8 alike have 110 words together, two of
+    which have one hash with probability 110 * 109 / 2 / 2^32: in one such pair of 700,000. Likeness then is off by a
+    word, which changes the verdict only of pairs that are within a word of the limit.
 
     Gives whether every pair was looked at. Hundreds of thousands of sets from so few words that most share even their
     rarest ones would take hours: of these, what shares only signatures that very many share is left out.
@@ -119,18 +124,20 @@ def find_alike(sets: Ragged, judge: Judge) -> bool:
     by_size = np.flatnonzero(lengths)[np.argsort(lengths[lengths > 0], kind="stable")]
     rarity = _Rarity.of(sets)
     short = by_size[(lengths[by_size] <= _SHORT) & (lengths[by_size] > 1)]
-    skipped = _Search(sets, short, judge, bits=256).run(_prefixes(sets, short, rarity, shared=2), in_pairs=True)
+    prefixes = _under_several_labels(_prefixes(sets, short, rarity, shared=2), judge.labels[short])
+    skipped = _Search(sets, short, judge, bits=256).run(prefixes, in_pairs=True)
     fewest = np.ceil(LIKENESS * _SHORT)
     long = by_size[(lengths[by_size] >= fewest) | (lengths[by_size] == 1)]
-    skipped += _Search(sets, long, judge, bits=2048).run(_prefixes(sets, long, rarity, shared=1), in_pairs=False)
+    prefixes = _under_several_labels(_prefixes(sets, long, rarity, shared=1), judge.labels[long])
+    skipped += _Search(sets, long, judge, bits=2048).run(prefixes, in_pairs=False)
     return skipped == 0
 
 
 @dataclass(frozen=True, slots=True)
 class _Rarity:
-    """How often words occur, on a logarithmic scale, by the leading bits of their hashes."""
+    """How often words occur, on a logarithmic scale up to 255, by some bits of their hashes."""
 
-    levels: Hashes
+    levels: ShortHashes
     bits: int
 
     @classmethod
@@ -139,15 +146,19 @@ class _Rarity:
         counts = np.zeros(1 << bits, np.int64)
         for start in range(0, len(sets.values), _PAIRS):
             counts += np.bincount(_bucket(sets.values[start : start + _PAIRS], bits), minlength=len(counts))
-        return cls((np.log2(np.maximum(counts, 1)) * 8).astype(np.uint64), bits)
+        return cls(np.minimum(np.log2(np.maximum(counts, 1)) * 8, 255).astype(np.uint32), bits)
 
-    def order(self, words: Hashes) -> Hashes:
-        """Numbers that tell words apart and are smaller for rarer ones."""
-        return (self.levels[_bucket(words, self.bits)] << np.uint64(56)) | (words & np.uint64((1 << 56) - 1))
+    def order(self, words: ShortHashes) -> ShortHashes:
+        """Numbers that are smaller for rarer words.
+
+        Few words have one number. No pair is missed by that: what two sets share they share under these numbers, too,
+        as often as it occurs.
+        """
+        return (self.levels[_bucket(words, self.bits)] << _LEVEL) | (words & np.uint32((1 << 24) - 1))
 
 
-def _bucket(words: Hashes, bits: int) -> Numbers:
-    numbers: Numbers = ((words * _MULTIPLIER) >> np.uint64(64 - bits)).astype(np.int64)
+def _bucket(words: ShortHashes, bits: int) -> Numbers:
+    numbers: Numbers = ((words * _SHORT_MULTIPLIER) >> np.uint32(32 - bits)).astype(np.int64)
     return numbers
 
 
@@ -157,14 +168,12 @@ def _fewest_shared(lengths: Numbers) -> Numbers:
 
 
 def _prefixes(sets: Ragged, members: Numbers, rarity: _Rarity, shared: int) -> Ragged:
-    """The first words of the members, rare ones first, of which alike sets have `shared` in common.
-
-    Words that no other set has are left out.
-    """
+    """The first words of the members, rare ones first and as `_Rarity.order` numbers them, of which alike sets have
+    `shared` in common."""
     lengths = sets.lengths[members]
     counts = lengths - _fewest_shared(lengths) + shared
     offsets = offsets_of(counts)
-    values = np.empty(offsets[-1], np.uint64)
+    values = np.empty(offsets[-1], np.uint32)
     for length in np.unique(lengths).tolist():
         start, stop = np.searchsorted(lengths, [length, length + 1]).tolist()
         count = int(counts[start])
@@ -174,10 +183,33 @@ def _prefixes(sets: Ragged, members: Numbers, rarity: _Rarity, shared: int) -> R
             matrix = sets.values[sets.offsets[some, None] + np.arange(length)]
             ordered = np.sort(rarity.order(matrix), axis=1)[:, :count]
             values[offsets[first] : offsets[first] + ordered.size] = ordered.ravel()
-    if not len(members):
-        return Ragged(values, offsets)
-    elsewhere = values >> _LEVEL > 0
-    return Ragged(values[elsewhere], offsets_of(np.add.reduceat(elsewhere, offsets[:-1], dtype=np.int64)))
+    return Ragged(values, offsets)
+
+
+def _under_several_labels(prefixes: Ragged, labels: Numbers) -> Ragged:
+    """The prefixes without words that stand in those of one label alone: what these share is not compared.
+
+    Words are looked up in a table by their hashes, so a few of those stay.
+    """
+    lengths = prefixes.lengths
+    bits = min(_TABLE_BITS, max(1, len(prefixes.values).bit_length()))
+    seen = np.zeros(1 << bits, np.int32)
+    several = np.zeros(1 << bits, np.bool_)
+    parts = [(some, slice(*prefixes.offsets[[some.start, some.stop]].tolist())) for some in _chunks(lengths)]
+    for some, inside in parts:
+        seen[_bucket(prefixes.values[inside], bits)] = np.repeat(labels[some], lengths[some])
+    for some, inside in parts:
+        places = _bucket(prefixes.values[inside], bits)
+        several[places[seen[places] != np.repeat(labels[some], lengths[some])]] = True
+    left, counts = [np.empty(0, np.uint32)], [np.empty(0, np.int64)]
+    for some, inside in parts:
+        values = prefixes.values[inside]
+        chosen = several[_bucket(values, bits)]
+        left.append(values[chosen])
+        counts.append(
+            np.diff(offsets_of(chosen.view(np.uint8))[prefixes.offsets[some.start : some.stop + 1] - inside.start])
+        )
+    return Ragged(np.concatenate(left), offsets_of(np.concatenate(counts)))
 
 
 class _Search:
@@ -193,7 +225,7 @@ class _Search:
         """Compare what shares a signature: a word of the prefix, or two. Gives how many comparisons were left out."""
         counts = prefixes.lengths
         total = int((counts * (counts - 1) // 2 if in_pairs else counts).sum())
-        parts = -(-total // _SIGNATURES)
+        parts = 1 << max(0, -(-total // _SIGNATURES) - 1).bit_length()
         for part in range(parts):
             self._compare_buckets(*_sharing(*_signatures(prefixes, part, parts, in_pairs=in_pairs)))
         everyone = np.arange(len(self._members))
@@ -205,6 +237,7 @@ class _Search:
     def _compare_buckets(self, rows: Numbers, starts: Numbers) -> None:
         """`rows` of all buckets, each ascending from its start. First all with the first of their bucket, and with the
         one before, so that what is alike is mostly joined before all pairs of the rest are formed."""
+        rows, starts = self._of_several_labels(rows, starts)
         if len(rows) == 0:
             return
         bucket = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(rows))))
@@ -227,6 +260,15 @@ class _Search:
             one = np.repeat(rows[apart[chosen]], counts)
             places = np.arange(len(one)) + np.repeat(low[chosen] - offsets_of(counts)[:-1], counts)
             judged = self._compare(one, rows[places], judged)
+
+    def _of_several_labels(self, rows: Numbers, starts: Numbers) -> tuple[Numbers, Numbers]:
+        """The buckets in which there is something to compare."""
+        if len(rows) == 0:
+            return rows, starts
+        lengths = np.diff(np.append(starts, len(rows)))
+        labels = self._judge.labels[self._members[rows]]
+        several = np.logical_or.reduceat(labels != np.repeat(labels[starts], lengths), starts)
+        return rows[np.repeat(several, lengths)], offsets_of(lengths[several])[:-1]
 
     def _within_budget(self, bucket: Numbers, costs: Numbers) -> Mask:
         """Which comparisons to make: those of the cheapest buckets, as far as the budget reaches."""
@@ -298,8 +340,8 @@ def _signatures(prefixes: Ragged, part: int, parts: int, *, in_pairs: bool) -> t
         block = max(1, _PAIRS // length)
         for start in range(0, len(of_length), block):
             some = of_length[start : start + block]
-            matrix = prefixes.values[prefixes.offsets[some, None] + np.arange(length)] * _MULTIPLIER
-            chosen = (matrix >> np.uint64(40)) % np.uint64(parts) == part
+            matrix = prefixes.values[prefixes.offsets[some, None] + np.arange(length)].astype(np.uint64) * _MULTIPLIER
+            chosen = (matrix >> np.uint64(40)) & np.uint64(parts - 1) == part
             for place in range(length - 1 if in_pairs else length):
                 inside = np.flatnonzero(chosen[:, place])
                 signatures = matrix[inside, place, None]
@@ -326,10 +368,10 @@ def _bit_patterns(sets: Ragged, members: Numbers, bits: int) -> list[Hashes]:
     columns = [np.zeros(len(members), np.uint64) for _ in range(bits // 64)]
     for chosen in _chunks(sets.lengths[members]):
         some = sets.take(members[chosen])
-        place = (some.values * _MULTIPLIER) >> np.uint64(64 - (bits.bit_length() - 1))
-        mask = np.uint64(1) << (place & np.uint64(63))
+        place = _bucket(some.values, bits.bit_length() - 1)
+        mask = np.uint64(1) << (place & 63).astype(np.uint64)
         for number, column in enumerate(columns):
-            here = np.where(place >> np.uint64(6) == number, mask, np.uint64(0))
+            here = np.where(place >> 6 == number, mask, np.uint64(0))
             column[chosen] = np.bitwise_xor.reduceat(here, some.offsets[:-1]) if len(here) else 0
     return columns
 

@@ -2,6 +2,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from luthier.core.recipe import SplitSection
 from luthier.core.rows import SPLITS, Split
 from luthier.data.ragged import Ragged, offsets_of
 from luthier.data.sketch import word_sets
-from luthier.data.split import Bonds, assign_components, components_of, split_rows
+from luthier.data.split import Bonds, assign_components, components_of, ranks_of, split_rows
 
 
 def bonds(groups: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]] = ()) -> Bonds:
@@ -19,10 +20,13 @@ def bonds(groups: Sequence[Sequence[int]], pairs: Sequence[tuple[int, int]] = ()
     return Bonds(Ragged(values, offsets_of(lengths)), np.array(pairs, np.int64).reshape(-1, 2))
 
 
+def numbered(count: int) -> npt.NDArray[np.bytes_]:
+    return np.array([f"row-{number}" for number in range(count)], np.bytes_)
+
+
 def split_apart(count: int, settings: SplitSection, strata: Sequence[str] | None = None) -> list[str]:
     """The splits of rows that have nothing to do with each other."""
-    ids = [f"row-{number}" for number in range(count)]
-    splits = split_rows(ids, np.arange(count), strata or [""] * count, settings)
+    splits = split_rows(numbered(count), np.arange(count), ranks_of([strata or [""] * count]), settings)
     return [SPLITS[split] for split in splits.tolist()]
 
 
@@ -39,17 +43,17 @@ def test_groups_pairs_and_words_keep_rows_together() -> None:
 
 def test_no_component_straddles() -> None:
     components = np.arange(300) // 3 * 3
-    splits = split_rows([f"row-{n}" for n in range(300)], components, [""] * 300, SplitSection())
+    splits = split_rows(numbered(300), components, np.zeros(300, np.int64), SplitSection())
     assert all(len(set(splits[place : place + 3].tolist())) == 1 for place in range(0, 300, 3))
     assert Counter(splits.tolist()) == {0: 240, 1: 30, 2: 30}
 
 
 def test_the_seed_decides_and_the_order_does_not() -> None:
-    ids = [f"row-{number}" for number in range(50)]
+    ids = numbered(50)
 
-    def split(names: Sequence[str], seed: int) -> dict[str, int]:
-        splits = split_rows(names, np.arange(50), [""] * 50, SplitSection(seed=seed))
-        return dict(zip(names, splits.tolist(), strict=True))
+    def split(names: npt.NDArray[np.bytes_], seed: int) -> dict[bytes, int]:
+        splits = split_rows(names, np.arange(50), np.zeros(50, np.int64), SplitSection(seed=seed))
+        return dict(zip(names.tolist(), splits.tolist(), strict=True))
 
     assert split(ids, 1) == split(ids[::-1], 1)
     assert split(ids, 1) != split(ids, 2)
@@ -68,13 +72,13 @@ def test_strata_of_single_rows_still_give_every_split_its_share() -> None:
 
 
 def test_a_component_counts_as_what_most_of_its_rows_are() -> None:
-    strata = ["a", "a", "b"] * 40
-    splits = split_rows([f"row-{n}" for n in range(120)], np.arange(120) // 3 * 3, strata, SplitSection())
+    strata = ranks_of([["a", "a", "b"] * 40])
+    splits = split_rows(numbered(120), np.arange(120) // 3 * 3, strata, SplitSection())
     assert Counter(splits.tolist()) == {0: 96, 1: 12, 2: 12}
 
 
 def test_no_rows_make_no_splits() -> None:
-    assert split_rows([], np.empty(0, np.int64), [], SplitSection()).tolist() == []
+    assert split_rows(numbered(0), np.empty(0, np.int64), ranks_of([]), SplitSection()).tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -90,11 +94,15 @@ def test_no_rows_make_no_splits() -> None:
 )
 def test_components_go_where_they_fit(sizes: list[int], shares: dict[Split, float], counts: dict[str, int]) -> None:
     rows: Counter[str] = Counter()
-    for split, size in zip(assign_components([sizes], shares), sizes, strict=True):
-        rows[split] += size
+    for split, size in zip(assign_components([np.array(sizes)], shares).tolist(), sizes, strict=True):
+        rows[SPLITS[split]] += size
     assert rows == counts
 
 
 @given(st.lists(st.integers(1, 30), min_size=10, max_size=60), st.floats(0.01, 0.4), st.floats(0.01, 0.4))
 def test_every_split_gets_rows_and_training_too(sizes: list[int], test: float, validation: float) -> None:
-    assert set(assign_components([sizes], {"test": test, "validation": validation})) == {"train", "test", "validation"}
+    assert set(assign_components([np.array(sizes)], {"test": test, "validation": validation}).tolist()) == {0, 1, 2}
+
+
+def test_ranks_follow_the_names_over_all_batches() -> None:
+    assert ranks_of([["b", ""], [], ["a", "b"]]).tolist() == [2, 0, 1, 2]

@@ -46,12 +46,13 @@ def test_words_of_some_records(stage: Stage, rows: list[int]) -> None:
 
 def test_word_sets_are_sorted_without_doubles(stage: Stage, tmp_path) -> None:
     kept = np.array([True, False, True, False, False])
-    sets = stage.word_sets(kept, tmp_path / "sets.bin")
+    sets = stage.write_word_sets(kept, tmp_path / "sets.bin").mapped()
+    assert sets.values.dtype == np.uint32
     assert sets.lengths.tolist() == [3, 2]
     three, two = np.split(sets.values, sets.offsets[1:-1])
     assert set(two) < set(three)
     assert np.all(np.diff(three.astype(np.float64)) > 0)
-    assert stage.word_sets(np.zeros(5, np.bool_), tmp_path / "none.bin").values.size == 0
+    assert stage.write_word_sets(np.zeros(5, np.bool_), tmp_path / "none.bin").mapped().values.size == 0
 
 
 def test_rows_come_with_their_numbers(stage: Stage) -> None:

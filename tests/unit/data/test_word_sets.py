@@ -21,10 +21,10 @@ small_sets = st.lists(st.frozensets(st.integers(0, 11), max_size=9), max_size=14
 
 def hashed(sets: WordSets) -> Ragged:
     """Word n as the n-th draw of a generator, as hashes look."""
-    table = np.random.default_rng(1).integers(0, 1 << 63, 1_000, dtype=np.int64).astype(np.uint64)
+    table = np.random.default_rng(1).integers(0, 1 << 32, 1_000, dtype=np.uint32)
     values = [np.sort(table[sorted(words)]) for words in sets]
     lengths = np.array([len(words) for words in sets], np.int64)
-    return Ragged(np.concatenate([np.empty(0, np.uint64), *values]), offsets_of(lengths))
+    return Ragged(np.concatenate([np.empty(0, np.uint32), *values]), offsets_of(lengths))
 
 
 def alike_by_hand(sets: WordSets) -> set[tuple[int, int]]:
