@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal, get_args
 
-from luthier.cli.console import print_json
+from luthier.cli.console import print_json, print_text
 
 if TYPE_CHECKING:
     from luthier.pipeline.compare import Comparison
@@ -18,7 +18,7 @@ def show_comparison(comparison: "Comparison", as_json: bool) -> None:
     if as_json:
         print_json(figures)
         return
-    print(
+    print_text(
         f"\n{figures['pairs']} pairs of answers differ, {figures['same']} are the same; {figures['left']} have no vote."
     )
     _print_preference("People", comparison.one, figures["people"])
@@ -29,11 +29,11 @@ def take_votes(comparison: "Comparison") -> None:
     """Show pair after pair, without names, until an empty line or the end of input. Every vote is kept at once."""
     left = list(comparison.open_pairs())
     if left:
-        print("Which answer helps the customer more: 1, 2 or tie? An empty line ends it; votes are kept.")
+        print_text("Which answer helps the customer more: 1, 2 or tie? An empty line ends it; votes are kept.")
     for number, pair in enumerate(left, start=1):
-        print(f"\n{number} of {len(left)}: {pair.question}")
+        print_text(f"\n{number} of {len(left)}: {pair.question}")
         for place, answer in enumerate(pair.shown, start=1):
-            print(f"\n  {place}: {answer.strip() or '(nothing)'}")
+            print_text(f"\n  {place}: {answer.strip() or '(nothing)'}")
         choice = _read_choice()
         if choice is None:
             return
@@ -51,7 +51,7 @@ def _read_choice() -> Choice | None:
         for choice in get_args(Choice):
             if typed == choice:
                 return choice  # type: ignore[no-any-return]
-        print("Type 1, 2 or tie.")
+        print_text("Type 1, 2 or tie.")
 
 
 def _print_preference(who: str, one: str, figures: object) -> None:
@@ -68,4 +68,4 @@ def _print_preference(who: str, one: str, figures: object) -> None:
         )
     if "unusable" in figures:
         line += f"; {figures['unusable']} replies unusable, {figures['position_decided']} decided by position"
-    print(f"{line}.")
+    print_text(f"{line}.")

@@ -1,16 +1,32 @@
 """What a person sees: progress on standard error, results on standard output."""
 
 import json
-import sys
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from luthier.core.plain_json import finite
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+"""Bytes of a file name or an argument that are no UTF-8, as Python holds them; no terminal can be sent them."""
+_CONTROL = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f]|{LONE_SURROGATE.pattern}")
+
+
+def printable(text: str) -> str:
+    """The text with every control character but tab and line feed, and every lone surrogate, as in `\\x1b`: a file's
+    name or a model's answer says nothing to the terminal itself."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def print_text(text: object = "", end: str = "\n", flush: bool = False, file: TextIO | None = None) -> None:
+    """What `print` does for text that may hold anything; every command prints by this. `file` is standard output
+    unless another one is given."""
+    print(printable(str(text)), end=end, flush=flush, file=file)
 
 
 class TerminalReporter:
@@ -27,7 +43,7 @@ class TerminalReporter:
         self._printed: dict[str, int] = {}
 
     def say(self, text: str) -> None:
-        self._progress.console.print(escape(text), highlight=False, soft_wrap=True)
+        self._progress.console.print(escape(printable(text)), highlight=False, soft_wrap=True)
 
     def progress(self, what: str, done: int, total: int, detail: str = "") -> None:
         if not self._progress.console.is_terminal:
@@ -35,8 +51,8 @@ class TerminalReporter:
             return
         if what not in self._tasks:
             self._progress.start()
-            self._tasks[what] = self._progress.add_task(escape(what), total=total, detail="")
-        self._progress.update(self._tasks[what], completed=done, total=total, detail=escape(detail))
+            self._tasks[what] = self._progress.add_task(escape(printable(what)), total=total, detail="")
+        self._progress.update(self._tasks[what], completed=done, total=total, detail=escape(printable(detail)))
         if done >= total:
             self._progress.stop_task(self._tasks.pop(what))
             if not self._tasks:
@@ -75,13 +91,13 @@ def terminal_reporter() -> Iterator[TerminalReporter]:
 
 def print_json(value: object) -> None:
     """One JSON object on standard output; null stands where a number is not finite."""
-    json.dump(finite(value), sys.stdout, indent=2, ensure_ascii=False, default=str)
-    sys.stdout.write("\n")
+    text = json.dumps(finite(value), indent=2, ensure_ascii=False, default=str)
+    print(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))  # JSON's own way to write them
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Columns as wide as they need to be, on standard output."""
-    cells = [list(header), *([str(value) for value in row] for row in rows)]
+    cells = [list(header), *([printable(str(value)) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     for row in cells:
         print("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip())

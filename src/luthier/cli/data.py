@@ -13,7 +13,7 @@ from rich.style import Style
 from rich.text import Text
 
 import luthier
-from luthier.cli.console import print_json, print_table
+from luthier.cli.console import print_json, print_table, print_text, printable
 from luthier.cli.options import AsJson, help_without_command, open_here
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ def show(
     with open_here() as project:
         rows = luthier.show_rows(project, dataset, split.value, limit, flag)
     for row in rows:
-        print(f"--- {row.id}  {row.origin.file} row {row.origin.row}")
+        print_text(f"--- {row.id}  {row.origin.file} row {row.origin.row}")
         for remark in row.flags:
-            print(f"flagged: {remark}")
+            print_text(f"flagged: {remark}")
         for message in row.messages:
-            print(f"{message['role']}: {message['content']}")
+            print_text(f"{message['role']}: {message['content']}")
         if not row.messages:
-            print(row.text)
+            print_text(row.text)
 
 
 @app.command()
@@ -61,14 +61,14 @@ def tokens(
         rows = luthier.show_tokens(project, dataset, split.value, limit, row)
     console = Console(highlight=False)
     coloured = console.color_system is not None and not console.no_color
-    print(f"What the model learns to write is {'green' if coloured else 'between ⟦ and ⟧'}.")
+    print_text(f"What the model learns to write is {'green' if coloured else 'between ⟦ and ⟧'}.")
     for read in rows:
         origin, counts = read.row.origin, f"{len(read.tokens):,} tokens, {read.tokens.target_tokens:,} targets"
-        print(f"--- {read.row.id}  {origin.file} row {origin.row}: {counts}")
+        print_text(f"--- {read.row.id}  {origin.file} row {origin.row}: {counts}")
         if coloured:
             console.print(_coloured(read.runs), soft_wrap=True)
         else:
-            print(_marked(read.runs))
+            print_text(_marked(read.runs))
 
 
 @app.command()
@@ -79,24 +79,26 @@ def stats(dataset: Reference = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
         return
-    print(f"{found['dataset']}: {found['read']:,} records read, {found['kept']:,} kept, {found['dropped']:,} dropped\n")
+    print_text(
+        f"{found['dataset']}: {found['read']:,} records read, {found['kept']:,} kept, {found['dropped']:,} dropped\n"
+    )
     lengths = [(split, rows, found["words"][split]["longest"]) for split, rows in found["splits"].items()]
     print_table(("split", "rows", "longest, in words"), lengths)
     tokens = found["tokens"]
     averages = f"{tokens['mean']:.0f} tokens on average, {tokens['mean_targets']:.0f} of them targets"
-    print(f"\nA row has {averages}; the longest {tokens['longest']:,}.")
-    print(f"Looked at for tokens, languages and topics: {tokens['rows']:,} rows.")
+    print_text(f"\nA row has {averages}; the longest {tokens['longest']:,}.")
+    print_text(f"Looked at for tokens, languages and topics: {tokens['rows']:,} rows.")
     topics = [(", ".join(topic["terms"]), topic["texts"]) for topic in found["topics"]]
     labels = [(f"{label} ({split})", rows) for split, some in found["labels"].items() for label, rows in some.items()]
     counted = {"tokens": tokens["bars"], "kind": found["kinds"].items(), "language": found["languages"].items()}
     counted |= {"topic": topics, "label": labels, "remark": found["flags"].items()}
     for what, rows in counted.items():
         if rows:
-            print()
+            print_text()
             print_table((what, "rows"), list(rows))
-    print()
+    print_text()
     for finding in found["verdict"]:
-        print(f"{finding['question']} {finding['answer'].capitalize()}. {finding['why']}")
+        print_text(f"{finding['question']} {finding['answer'].capitalize()}. {finding['why']}")
 
 
 @app.command()
@@ -110,11 +112,11 @@ def why(
     with open_here() as project:
         for entry in islice(luthier.dropped_records(project, dataset, reason, record), limit):
             said = "; ".join(entry.reasons or ("kept", *entry.flags))
-            print(f"{entry.origin.file} row {entry.origin.row}: {said}")
+            print_text(f"{entry.origin.file} row {entry.origin.row}: {said}")
             if record is None:
-                print(f"    {_shorten(entry.original)}")
+                print_text(f"    {_shorten(entry.original)}")
             else:
-                print(json.dumps(json.loads(entry.original), indent=2, ensure_ascii=False))
+                print_text(json.dumps(json.loads(entry.original), indent=2, ensure_ascii=False))
 
 
 @app.command()
@@ -131,7 +133,7 @@ def diff(
         return
     print_table(("what became of a record", "records"), [("the same", found.same), *found.counts.items()])
     for example in found.examples:
-        print(f"{example.origin.file} row {example.origin.row}: {example.what}")
+        print_text(f"{example.origin.file} row {example.origin.row}: {example.what}")
 
 
 @app.command()
@@ -147,13 +149,13 @@ def leakage(
     if as_json:
         print_json(found.to_json())
         return
-    print(f"{len(found.leaks):,} of {found.rows:,} rows of {held_out} are like rows of {known}")
+    print_text(f"{len(found.leaks):,} of {found.rows:,} rows of {held_out} are like rows of {known}")
     if not found.complete:
-        print("The rows are too many and too alike to compare every pair; there may be more.")
+        print_text("The rows are too many and too alike to compare every pair; there may be more.")
     for leak in found.leaks[:limit]:
-        print(f"--- {leak.likeness:.0%} alike")
+        print_text(f"--- {leak.likeness:.0%} alike")
         for side in (leak.held_out, leak.known):
-            print(f"{side.file} row {side.row}: {_on_one_line(side.text)}")
+            print_text(f"{side.file} row {side.row}: {_on_one_line(side.text)}")
 
 
 @app.command()
@@ -165,7 +167,7 @@ def export(
     with open_here() as project:
         paths = luthier.export_dataset(project, dataset, folder)
     for path in paths:
-        print(path)
+        print_text(path)
 
 
 def _coloured(runs: Sequence["Run"]) -> Text:
@@ -173,7 +175,7 @@ def _coloured(runs: Sequence["Run"]) -> Text:
     text = Text()
     for run in runs:
         style = Style(color="green" if run.target else None, dim=run.special)
-        text.append(run.text, style)
+        text.append(printable(run.text), style)
     text.rstrip()
     return text
 

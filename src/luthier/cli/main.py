@@ -10,6 +10,7 @@ from pathlib import Path
 from typer.exceptions import TyperException
 
 from luthier.cli.app import app
+from luthier.cli.console import LONE_SURROGATE, print_text
 from luthier.cli.exit_codes import INTERRUPTED, USER_ERROR
 from luthier.core.errors import LuthierError
 
@@ -26,6 +27,8 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """The exit code of a command; what went wrong is on standard error."""
     _quieten_libraries()
+    if unreadable := next((each for each in arguments if LONE_SURROGATE.search(each)), None):
+        return _fail(f"the argument {unreadable} is not text in UTF-8", USER_ERROR)
     try:
         code = app(args=arguments, prog_name="luthier", standalone_mode=False)
     except TyperException as error:
@@ -40,7 +43,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(sentence: str, code: int) -> int:
-    print(f"luthier: {sentence}", file=sys.stderr)
+    print_text(f"luthier: {sentence}", file=sys.stderr)
     return code
 
 

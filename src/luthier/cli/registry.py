@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import luthier
-from luthier.cli.console import print_json, print_table
+from luthier.cli.console import print_json, print_table, print_text
 from luthier.cli.options import AsJson, help_without_command, open_here
 
 app = typer.Typer(
@@ -43,7 +43,7 @@ def show(reference: Reference, as_json: AsJson = False) -> None:
     if as_json:
         print_json(shown.to_json())
     else:
-        print(shown.report(), end="")
+        print_text(shown.report(), end="")
 
 
 @app.command()
@@ -57,7 +57,7 @@ def lineage(
     if as_json:
         print_json(found.to_json())
     else:
-        print(found.report())
+        print_text(found.report())
 
 
 @app.command()
@@ -65,7 +65,7 @@ def rm(reference: Reference) -> None:
     """Delete an artefact that nothing depends on."""
     with open_here() as project:
         freed = luthier.remove_artefact(project, reference)
-    print(f"removed {reference}, {freed / 1e6:.1f} MB freed")
+    print_text(f"removed {reference}, {freed / 1e6:.1f} MB freed")
 
 
 @app.command()
@@ -77,8 +77,8 @@ def gc(as_json: AsJson = False) -> None:
         print_json({"removed": [str(path) for path in garbage.removed], "bytes_freed": garbage.bytes_freed})
         return
     for path in garbage.removed:
-        print(f"removed {path}")
-    print(f"{garbage.bytes_freed / 1e6:.1f} MB freed")
+        print_text(f"removed {path}")
+    print_text(f"{garbage.bytes_freed / 1e6:.1f} MB freed")
 
 
 def _moment(seconds: float) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import luthier
-from luthier.cli.console import print_json
+from luthier.cli.console import print_json, print_text
 from luthier.cli.options import AsJson, help_without_command, open_here
 
 app = typer.Typer(
@@ -29,4 +29,4 @@ def promote(
     if as_json:
         print_json(promoted.to_json())
     else:
-        print(f"{promoted.alias} is now {promoted.run} ({promoted.release}). Serve it with: luthier serve")
+        print_text(f"{promoted.alias} is now {promoted.run} ({promoted.release}). Serve it with: luthier serve")

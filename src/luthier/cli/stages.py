@@ -6,7 +6,7 @@ import typer
 
 import luthier
 from luthier.cli.comparison import show_comparison
-from luthier.cli.console import print_json, print_table
+from luthier.cli.console import print_json, print_table, print_text
 from luthier.cli.exit_codes import REFUSED
 from luthier.cli.options import AsJson, Overrides, Recipe, open_here
 
@@ -24,20 +24,20 @@ def prepare(recipe: Recipe = None, override: Overrides = None, as_json: AsJson =
     if as_json:
         print_json(figures)
         return
-    print(f"{made.dataset}: {figures['read']} records read, {figures['kept']} kept, {figures['dropped']} dropped")
-    print(f"rows: {', '.join(f'{count} {split}' for split, count in made.splits.items())}\n")
+    print_text(f"{made.dataset}: {figures['read']} records read, {figures['kept']} kept, {figures['dropped']} dropped")
+    print_text(f"rows: {', '.join(f'{count} {split}' for split, count in made.splits.items())}\n")
     print_table(("file", "format", "read", "kept", "dropped"), made.files)
     if made.reasons:
-        print()
+        print_text()
         print_table(("dropped because", "records"), made.reasons)
     if made.flags:
-        print()
+        print_text()
         print_table(("kept, but flagged", "rows"), made.flags)
-    print()
+    print_text()
     for question, answer, why in made.verdict:
-        print(f"{question} {answer.capitalize()}. {why}")
-    print(f"\nReport: {made.page}")
-    print("Look into it with: luthier data show, luthier data why")
+        print_text(f"{question} {answer.capitalize()}. {why}")
+    print_text(f"\nReport: {made.page}")
+    print_text("Look into it with: luthier data show, luthier data why")
 
 
 def check(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = False) -> None:
@@ -50,10 +50,10 @@ def check(recipe: Recipe = None, override: Overrides = None, as_json: AsJson = F
         rows = [(f.check, f.verdict, f"{f.value:.4g}", f"{f.limit:.4g}", f.advice) for f in checked.findings]
         print_table(("check", "verdict", "value", "limit", "advice"), rows)
         if checked.suggested_learning_rate:
-            print(f"Learning rate to start with: {checked.suggested_learning_rate:g}")
+            print_text(f"Learning rate to start with: {checked.suggested_learning_rate:g}")
         took = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in checked.parts.items())
-        print(f"Took: {took}")
-        print(f"Verdict: {checked.verdict}")
+        print_text(f"Took: {took}")
+        print_text(f"Verdict: {checked.verdict}")
     if checked.verdict == "fail":
         raise typer.Exit(REFUSED)
 
@@ -86,12 +86,14 @@ def _print_trained(trained: "Trained", as_json: bool) -> None:
         return
     figures = trained.figures
     speed = f"{figures['tokens']} tokens at {figures['tokens_per_second']} tokens/s"
-    print(f"{trained.run}: {figures['steps']} steps, {speed}, fast path {figures['fast_path']}")
+    print_text(f"{trained.run}: {figures['steps']} steps, {speed}, fast path {figures['fast_path']}")
     others = "".join(
         f", {name} {_loss(value)}" for name, value in (figures["validation"] or {}).items() if name != "loss"
     )
-    print(f"train loss {_loss(figures['train_loss'])}, validation loss {_loss(figures['validation_loss'])}{others}")
-    print(f"It lies in {trained.path}, its curves are drawn in curves.png. Next: luthier evaluate")
+    print_text(
+        f"train loss {_loss(figures['train_loss'])}, validation loss {_loss(figures['validation_loss'])}{others}"
+    )
+    print_text(f"It lies in {trained.path}, its curves are drawn in curves.png. Next: luthier evaluate")
 
 
 def evaluate(
@@ -117,9 +119,9 @@ def evaluate(
     if as_json:
         print_json(evaluated.to_json())
     else:
-        print(evaluated.report())
-        print(f"Page to read or pass on: {evaluated.page}")
-        print(f"All answers lie beside it in {evaluated.path}")
+        print_text(evaluated.report())
+        print_text(f"Page to read or pass on: {evaluated.page}")
+        print_text(f"All answers lie beside it in {evaluated.path}")
     if evaluated.verdict == "fail":
         raise typer.Exit(REFUSED)
 
@@ -146,4 +148,4 @@ def compose(
     if as_json:
         print_json(made.to_json())
     else:
-        print(f"{made.run} is made of {', '.join(made.of)}. Next: luthier evaluate {made.run}")
+        print_text(f"{made.run} is made of {', '.join(made.of)}. Next: luthier evaluate {made.run}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import luthier
-from luthier.cli.console import print_json, print_table, terminal_reporter
+from luthier.cli.console import print_json, print_table, print_text, terminal_reporter
 from luthier.cli.exit_codes import REFUSED
 from luthier.cli.options import AsJson
 from luthier.cli.use import talk
@@ -35,14 +35,20 @@ def demo(
 
 def _print_demo(result: "Demo") -> None:
     for one in result.asked:
-        print(
+        print_text(
             f"\nQ: {one.question}   (must say: {one.expected})\n  base:  {_line(one.base)}\n  tuned: {_line(one.tuned)}"
         )
-    print(f"\nWhere the last answer came from:\n{result.lineage}")
-    print(f"\nFacts recalled on unseen questions: base {result.base['facts']:.1%}, tuned {result.tuned['facts']:.1%}")
-    print(f"Verdict: {result.verdict}" + (f"; released as {result.release}" if result.release else ""))
-    print(f"Everything lies in {result.workspace.resolve()} ({result.seconds / 60:.1f} minutes). Go on there with:")
-    print(f"  cd {result.workspace} && luthier chat      # or: luthier serve, luthier monitor, luthier registry list")
+    print_text(f"\nWhere the last answer came from:\n{result.lineage}")
+    print_text(
+        f"\nFacts recalled on unseen questions: base {result.base['facts']:.1%}, tuned {result.tuned['facts']:.1%}"
+    )
+    print_text(f"Verdict: {result.verdict}" + (f"; released as {result.release}" if result.release else ""))
+    print_text(
+        f"Everything lies in {result.workspace.resolve()} ({result.seconds / 60:.1f} minutes). Go on there with:"
+    )
+    print_text(
+        f"  cd {result.workspace} && luthier chat      # or: luthier serve, luthier monitor, luthier registry list"
+    )
 
 
 def _line(text: str) -> str:
@@ -61,12 +67,12 @@ def init(
     else:
         workspace, read = luthier.init_from(config, folder)
         if read.without_counterpart:
-            print(f"Of this configuration of {read.tool}, left out because nothing here does the same:")
-            print("\n".join(f"  {left_out}" for left_out in read.without_counterpart))
+            print_text(f"Of this configuration of {read.tool}, left out because nothing here does the same:")
+            print_text("\n".join(f"  {left_out}" for left_out in read.without_counterpart))
         if read.sources:
-            print(f"Made {workspace.recipe}. Look at it, then run: luthier prepare")
+            print_text(f"Made {workspace.recipe}. Look at it, then run: luthier prepare")
             return
-    print(f"Made {workspace.recipe}. Put your files into {workspace.root / 'raw'}, then run: luthier prepare")
+    print_text(f"Made {workspace.recipe}. Put your files into {workspace.root / 'raw'}, then run: luthier prepare")
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -79,7 +85,7 @@ def doctor(as_json: AsJson = False) -> None:
             ("check", "verdict", "found", "advice"),
             [(one.check, one.verdict, one.found, one.advice) for one in found.symptoms],
         )
-        print("\nTraining LoRA here, by estimate (luthier plan measures):\n")
+        print_text("\nTraining LoRA here, by estimate (luthier plan measures):\n")
         print_table(
             ("base model", "memory", "fits", "tokens/s"),
             [
@@ -92,7 +98,7 @@ def doctor(as_json: AsJson = False) -> None:
                 for model in found.prospects
             ],
         )
-        print()
+        print_text()
         print_table(
             ("optional part", "installed", "what it brings"),
             [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import luthier
-from luthier.cli.console import print_json, print_table
+from luthier.cli.console import print_json, print_table, print_text
 from luthier.cli.options import AsJson, help_without_command, open_here
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def train(
         print_json(trained.to_json())
         return
     _print(trained.report)
-    print(f"\nIt lies in {trained.path}; transformers' AutoTokenizer loads it.")
+    print_text(f"\nIt lies in {trained.path}; transformers' AutoTokenizer loads it.")
 
 
 @app.command()
@@ -80,10 +80,12 @@ def extend(
         return
     print_table(("new word", "occurrences", "tokens saved"), extended.saved_by_word[:SHOWN_WORDS])
     if (more := len(extended.saved_by_word) - SHOWN_WORDS) > 0:
-        print(f"and {more:,} more")
-    print()
+        print_text(f"and {more:,} more")
+    print_text()
     _print(extended.report)
-    print(f"\nThe model lies in {extended.path}. To start from it, set in luthier.yaml: model.base: {extended.base}")
+    print_text(
+        f"\nThe model lies in {extended.path}. To start from it, set in luthier.yaml: model.base: {extended.base}"
+    )
 
 
 def _print(report: "FertilityReport") -> None:
@@ -108,6 +110,6 @@ def _line(measured: "MeasuredTokenizer") -> tuple[str, ...]:
 def _print_most_split(measured: "MeasuredTokenizer") -> None:
     words = measured.fertility.most_split[:SHOWN_WORDS]
     if words:
-        print(f"\nWords that {measured.name} splits at the highest cost:\n")
+        print_text(f"\nWords that {measured.name} splits at the highest cost:\n")
         rows = [(word.word, word.occurrences, f"{word.tokens / word.occurrences:.1f}") for word in words]
         print_table(("word", "occurrences", "tokens each"), rows)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import luthier
-from luthier.cli.console import print_json
+from luthier.cli.console import print_json, print_text
 from luthier.cli.options import AsJson, Overrides, Recipe, open_here
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def chat(
 
 def talk(session: "ChatSession") -> None:
     """Questions from standard input, answers to standard output, until an empty line or the end of input."""
-    print(f"Talking to {session.model}. An empty line ends it.")
+    print_text(f"Talking to {session.model}. An empty line ends it.")
     while True:
         try:
             question = input("\nyou: ").strip()
@@ -33,10 +33,10 @@ def talk(session: "ChatSession") -> None:
             return
         if not question:
             return
-        print("bot: ", end="", flush=True)
+        print_text("bot: ", end="", flush=True)
         for piece in session.ask(question):
-            print(piece, end="", flush=True)
-        print()
+            print_text(piece, end="", flush=True)
+        print_text()
 
 
 def classify(
@@ -53,7 +53,7 @@ def classify(
         print_json({"texts": [one.to_json() for one in found]})
         return
     for one in found:
-        print(f"{one.text}\n  {', '.join(f'{label} {probability:.1%}' for label, probability in one.labels)}")
+        print_text(f"{one.text}\n  {', '.join(f'{label} {probability:.1%}' for label, probability in one.labels)}")
 
 
 def export(
@@ -69,7 +69,9 @@ def export(
     if as_json:
         print_json(made.to_json())
     else:
-        print(f"{made.run} is now a model in {made.path}, in {made.dtype}; its logits differ by {made.difference:.1e}")
+        print_text(
+            f"{made.run} is now a model in {made.path}, in {made.dtype}; its logits differ by {made.difference:.1e}"
+        )
 
 
 def serve(recipe: Recipe = None, override: Overrides = None) -> None:
@@ -91,4 +93,4 @@ def monitor(
     if as_json:
         print_json(found.to_json())
     else:
-        print(found.report())
+        print_text(found.report())

@@ -95,6 +95,9 @@ def _rows(query: str, database: str, root: Path, where: str) -> Iterator[dict[st
     except (SQLAlchemyError, sqlite3.Error) as error:
         problem = str(getattr(error, "orig", None) or error)
         raise SourceError(f"the query failed: {_without_password(problem, url)}", where=where) from None
+    except (ValueError, OverflowError, RecursionError) as error:  # such as JSON that the driver of a database parses
+        problem = _without_password(str(error), url)
+        raise SourceError(f"a value of the answer cannot be read: {problem}", where=where) from None
 
 
 def _url(database: str, where: str) -> "URL":

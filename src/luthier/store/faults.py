@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from json import JSONDecodeError
 
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -34,6 +35,12 @@ def plain_database_errors(where: str) -> Iterator[None]:
     except DatabaseError as error:
         what, allowed = _sentence(error.orig)
         raise WorkspaceError(what, where=where, allowed=allowed) from error
+    except JSONDecodeError as error:
+        raise WorkspaceError(
+            f"the database is damaged: what should be JSON in it is not, {error}",
+            where=where,
+            allowed="put back a copy, or move it away to start anew",
+        ) from error
     except PoolTimeoutError as error:
         raise WorkspaceError("too many threads wait for the database", where=where) from error
 

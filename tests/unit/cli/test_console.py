@@ -1,13 +1,17 @@
 """Progress on standard error, results on standard output."""
 
+import ast
 import io
+import json
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from luthier.cli.console import TerminalReporter, print_json, print_table, terminal_reporter
+from luthier.cli import console
+from luthier.cli.console import TerminalReporter, print_json, print_table, print_text, terminal_reporter
 
 
 @pytest.fixture
@@ -99,3 +103,31 @@ def test_a_table_is_as_wide_as_it_needs_to_be(capsys):
         "raw/chats.jsonl  48",
         "a                2",
     ]
+
+
+def test_control_characters_are_shown_and_say_nothing_to_the_terminal(capsys, terminal):
+    name = "a\x1b[31m\x07\r\x7f\x9b2J\udcff.csv"
+    shown = r"a\x1b[31m\x07\r\x7f\x9b2J\udcff.csv"
+    print_text(f"{name}\t1\n2")
+    print_table(("file", "rows"), [(name, 3)])
+    print_json({"file": name})
+    out = capsys.readouterr().out
+    assert out.startswith(f"{shown}\t1\n2\nfile ")
+    assert f"\n{shown}  3\n" in out
+    assert json.loads(out[out.index("{") :]) == {"file": name}
+    reporter, written = terminal
+    reporter.say(name)
+    reporter.progress(name, 1, 2, name)
+    reporter.close()
+    assert written.getvalue().startswith(f"{shown}\n")
+    for control in ("\x1b[31m", "\x07", "\x7f", "\x9b", "\udcff"):
+        assert control not in out + written.getvalue()
+
+
+def test_all_commands_print_by_the_console():
+    """What a command prints by itself could hold a file's name with control characters."""
+    modules = [path for path in Path(console.__file__).parent.glob("*.py") if path.name != "console.py"]
+    calls = [node.func for path in modules for node in ast.walk(ast.parse(path.read_text())) if type(node) is ast.Call]
+    names = [function.id for function in calls if isinstance(function, ast.Name)]
+    assert "print_text" in names
+    assert "print" not in names

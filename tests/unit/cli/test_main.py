@@ -78,3 +78,21 @@ def test_the_process_ends_with_the_code(monkeypatch, capsys, arguments, code):
         entry()
     assert ended.value.code == code
     assert capsys.readouterr()
+
+
+@pytest.mark.parametrize("arguments", [["init", "a\udcffb"], ["data", "show", "a\udcffb"], ["a\udcffb"]])
+def test_an_argument_that_is_no_text_is_one_sentence(command, tmp_path, arguments):
+    ended = command(tmp_path, *arguments)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "luthier: the argument a\\udcffb is not text in UTF-8\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_of_files_say_nothing_to_the_terminal(command, lay_out_shop, tmp_path):
+    lay_out_shop(tmp_path)
+    [tickets] = tmp_path.glob("**/tickets.csv")
+    tickets.rename(tickets.with_name("\x1b[31mtickets.csv"))
+    for arguments in (["prepare"], ["data", "why"], ["data", "show"], ["train", "-r", "\x1b[31m.yaml"]):
+        ended = command(tmp_path, *arguments)
+        assert "\x1b" not in ended.out + ended.err
+        assert "\\x1b[31m" in ended.out + ended.err, arguments

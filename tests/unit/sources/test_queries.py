@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from luthier.core.errors import SourceError
+from luthier.sources import queries
 from luthier.sources.queries import save_answer, why_it_may_write
 
 
@@ -138,3 +139,24 @@ def test_the_connection_refuses_what_gets_past_the_check(shop: Path, monkeypatch
     monkeypatch.setattr("luthier.sources.queries.why_it_may_write", lambda _: None)
     assert "readonly database" in refused(shop, "DELETE FROM tickets")
     assert len(answer(shop, "SELECT * FROM tickets")) == 4
+
+
+@pytest.mark.parametrize("cell", ["{not JSON", "[" * 100_000, "9" * 5_000])
+def test_a_value_that_the_driver_cannot_read_is_one_sentence(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, cell: str
+) -> None:
+    """Drivers of other databases read columns of JSON by themselves, as this one is made to do here."""
+
+    def connect(path: Path) -> sqlite3.Connection:
+        connection = sqlite3.connect(path)
+        connection.text_factory = json.loads
+        return connection
+
+    monkeypatch.setattr(queries, "_open_sqlite", connect)
+    said = refused(shop, f"SELECT '{cell}'")
+    assert said.startswith("query on sqlite:///shop.db: a value of the answer cannot be read: ")
+
+
+@pytest.mark.parametrize("cell", ["[not JSON", "[" * 100_000, '["a", "\\ud800"]'])
+def test_cells_are_text_whatever_they_hold(shop: Path, cell: str) -> None:
+    assert answer(shop, f"SELECT '{cell}' AS messages") == [{"messages": cell}]

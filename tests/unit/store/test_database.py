@@ -181,6 +181,17 @@ def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
         count(store, artefacts)
 
 
+def test_a_damaged_value_is_refused(store: Store) -> None:
+    with store.write() as connection:
+        put_artefact(connection, Source(id="source-1", summary={"rows": 1}))
+        connection.exec_driver_sql("""UPDATE artefacts SET summary = '{"rows": 1'""")
+    with (
+        pytest.raises(WorkspaceError, match="the database is damaged: what should be JSON"),
+        store.read() as connection,
+    ):
+        find_entry(connection, "source-1")
+
+
 def test_a_place_that_holds_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WorkspaceError, match="file/state: cannot be made: Not a directory"):
