@@ -2,18 +2,20 @@
 
 import os
 import platform
-import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
 
 import psutil
+from packaging.requirements import Requirement
 
 from luthier.core.workspace import STATE_NAME
 
 CPU_FLAGS = ("amx_bf16", "amx_int8", "amx_tile", "avx2", "avx512_bf16", "avx512_vnni", "avx512f", "bf16", "sve")
 """The instruction sets that decide how fast, and with which rounding, a model computes."""
 
+DEVELOPMENT = "dev"
+"""The optional part that no run makes use of."""
 GIT_SECONDS = 5.0
 
 
@@ -33,10 +35,9 @@ def capture(root: Path) -> dict[str, object]:
 
 
 def _packages() -> dict[str, str]:
-    """Versions of luthier and of what it depends on directly, as far as it is installed."""
+    """Versions of luthier and of what it and its optional parts depend on directly, as far as it is installed."""
     versions = {}
-    for requirement in ("luthier", *_requirements()):
-        name = re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+    for name in ("luthier", *_requirements()):
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -45,11 +46,14 @@ def _packages() -> dict[str, str]:
 
 
 def _requirements() -> list[str]:
+    """Names of packages; those that only development needs are left out."""
     try:
-        requirements = metadata.requires("luthier") or []
+        requirements = [Requirement(line) for line in metadata.requires("luthier") or []]
+        parts = set(metadata.metadata("luthier").get_all("Provides-Extra") or []) - {DEVELOPMENT}
     except metadata.PackageNotFoundError:  # run from a source folder that was never installed
         return []
-    return sorted(requirement for requirement in requirements if "extra ==" not in requirement)
+    wanted = [{"extra": part} for part in ("", *parts)]
+    return sorted({one.name for one in requirements if not one.marker or any(map(one.marker.evaluate, wanted))})
 
 
 def _cpu() -> dict[str, object]:

@@ -1,7 +1,12 @@
 """Kernels are compiled once, and where they cannot be the reason is told and torch's operations serve."""
 
 import ctypes
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,7 +26,7 @@ def _forget() -> Iterator[None]:
 def test_compiled_once_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path))
     assert isinstance(native.library(), ctypes.CDLL)
-    [made] = (tmp_path / "kernels").iterdir()
+    [made] = (tmp_path / "kernels").glob("*.so")
     first = made.stat().st_mtime_ns
 
     native.library.cache_clear()
@@ -29,6 +34,70 @@ def test_compiled_once_and_found_again(tmp_path: Path, monkeypatch: pytest.Monke
     assert isinstance(native.library(), ctypes.CDLL)
     assert made.stat().st_mtime_ns == first
     assert (tmp_path / "kernels").stat().st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a compiler that takes its time, writes down into `calls` each time that it compiles, and hangs as
+    long as there is a file `hang` beside it; of a small source."""
+    real = next(filter(None, map(shutil.which, native.COMPILERS)))
+    script = tmp_path / "slow-compiler"
+    script.write_text(
+        f"""#!/bin/sh
+case "$*" in *" -c "*)
+    echo "$*" >> "{tmp_path}/calls"
+    sleep 0.3
+    while [ -e "{tmp_path}/hang" ]; do sleep 0.05; done
+esac
+exec {real} "$@"
+"""
+    )
+    script.chmod(0o755)
+    (tmp_path / "small.cpp").write_text('extern "C" int seven() { return 7; }')
+    monkeypatch.setenv("LUTHIER_CACHE", str(tmp_path))
+    monkeypatch.setattr(native, "COMPILERS", (str(script),))
+    monkeypatch.setattr(native, "SOURCES", (tmp_path / "small.cpp",))
+    return tmp_path
+
+
+def test_of_several_at_once_one_compiles(compiler: Path) -> None:
+    with ThreadPoolExecutor(3) as threads:  # the lock is one of open files: threads meet it as processes do
+        made = list(threads.map(lambda _: native._compiled(), range(3)))
+
+    assert len(set(made)) == 1
+    assert ctypes.CDLL(str(made[0])).seven() == 7
+    assert len((compiler / "calls").read_text().splitlines()) == 1
+
+
+def test_one_that_is_killed_while_it_compiles_leaves_the_work_to_the_next(compiler: Path) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom luthier.kernels import native\n"
+        "native.COMPILERS, native.SOURCES = (sys.argv[1],), (Path(sys.argv[2]),)\nnative._compiled()"
+    )
+    (compiler / "hang").touch()
+    first = subprocess.Popen([sys.executable, "-c", program, str(compiler / "slow-compiler"), str(native.SOURCES[0])])
+    try:
+        until = time.monotonic() + 60
+        while not (compiler / "calls").exists():
+            assert first.poll() is None
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        with ThreadPoolExecutor(1) as threads:
+            second = threads.submit(native._compiled)
+            with pytest.raises(TimeoutError):
+                second.result(timeout=0.5)
+            assert len((compiler / "calls").read_text().splitlines()) == 1, "it waits"
+            first.kill()
+            first.wait()
+            (compiler / "hang").unlink()
+            made = second.result(timeout=60)
+    finally:
+        (compiler / "hang").unlink(missing_ok=True)
+        first.kill()
+        first.wait()
+
+    assert ctypes.CDLL(str(made)).seven() == 7
+    assert sorted(path.suffix for path in made.parent.iterdir()) == [".lock", ".so"], "nothing is left over"
 
 
 @pytest.mark.parametrize("fault", ["no compiler", "an error", "no OpenMP", "no place"])

@@ -1,6 +1,8 @@
 import json
 import os
 import subprocess
+from email.message import Message
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,36 @@ def test_it_records_versions_and_the_machine(tmp_path: Path) -> None:
     assert isinstance(memory, int)
     assert memory > 2**28
     assert json.loads(json.dumps(environment)) == environment
+
+
+def test_it_records_versions_of_optional_parts_but_not_of_those_for_development(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    required = [
+        "torch>=2.13",
+        'peft>=0.21; python_version >= "3.11"',
+        'gguf>=0.17; python_version < "3"',
+        "ray[client,train]>=2.60; extra == 'ray'",
+        "bitsandbytes>=0.50; python_version >= '3.11' and extra == 'nf4'",
+        "wandb>=0.20; extra == 'trackers'",
+        "ray>=2.60; extra == 'dev'",
+        "pytest>=8.3; extra == 'dev'",
+    ]
+    about = Message()
+    for extra in ("dev", "nf4", "ray", "trackers"):
+        about["Provides-Extra"] = extra
+    monkeypatch.setattr(metadata, "requires", lambda _: required)
+    monkeypatch.setattr(metadata, "metadata", lambda _: about)
+    installed = {"luthier": "0.1", "torch": "2.13", "peft": "0.21", "gguf": "1", "ray": "2.60", "bitsandbytes": "0.50"}
+
+    def version(name: str) -> str:
+        if name not in installed:
+            raise metadata.PackageNotFoundError(name)
+        return installed[name]
+
+    monkeypatch.setattr(metadata, "version", version)
+    packages = capture(tmp_path)["packages"]
+    assert packages == {name: version for name, version in installed.items() if name != "gguf"}
 
 
 def test_secrets_in_the_environment_stay_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from luthier.core.files import default_cache_root
 
@@ -70,7 +71,8 @@ def _kernel(name: str, *kinds: type) -> Callable[..., None]:
 
 
 def _compiled() -> Path:
-    """The library for these sources, compiler and processor; compiled once and kept in the user's cache folder."""
+    """The library for these sources, compiler and processor; compiled once and kept in the user's cache folder. Of
+    processes that want it at once, one compiles and the others wait."""
     compiler = next(filter(None, map(shutil.which, COMPILERS)), None)
     if compiler is None:
         raise NativeError(f"no C++ compiler: {', '.join(COMPILERS)}")
@@ -78,15 +80,24 @@ def _compiled() -> Path:
     target = folder / f"kernels-{_key(compiler)}.so"
     if not target.is_file():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            made, linked = [Path(scratch) / f"{source.stem}.o" for source in SOURCES], Path(scratch) / "kernels.so"
-            for source, compiled in zip(SOURCES, made, strict=True):
-                _call(compiler, *FLAGS, "-c", str(source), "-o", str(compiled))
-            # Without -fopenmp: a second runtime beside torch's would bring threads of its own.
-            _call(compiler, "-shared", *map(str, made), "-o", str(linked))
-            _load(linked)
-            linked.replace(target)
+        with FileLock(target.with_suffix(".lock")):  # the system frees it where the process that holds it is killed
+            if not target.is_file():
+                _compile(compiler, target)
     return target
+
+
+def _compile(compiler: str, target: Path) -> None:
+    """Make the library; what a process that was killed over it has left is removed. The lock must be held."""
+    for left in target.parent.glob(f"{target.stem}-*/"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.stem}-") as scratch:
+        made, linked = [Path(scratch) / f"{source.stem}.o" for source in SOURCES], Path(scratch) / "kernels.so"
+        for source, compiled in zip(SOURCES, made, strict=True):
+            _call(compiler, *FLAGS, "-c", str(source), "-o", str(compiled))
+        # Without -fopenmp: a second runtime beside torch's would bring threads of its own.
+        _call(compiler, "-shared", *map(str, made), "-o", str(linked))
+        _load(linked)
+        linked.replace(target)
 
 
 def _key(compiler: str) -> str:
