@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 
 _SHORT = 320
 _TABLE_BITS = 22
-_SIGNATURES = 1 << 24
+_SIGNATURES = 1 << 22
 _PAIRS = 1 << 21
 _COMPARED_WORDS = 1 << 22
 _BUDGET = 1 << 29
@@ -99,8 +99,12 @@ class CrossMatches:
 
     def wanted(self, one: Numbers, other: Numbers) -> Mask:
         label, other_label = self.labels[one], self.labels[other]
-        known = (self.partners[one, other_label] >= 0) & (self.partners[other, label] >= 0)
-        return np.asarray((label != other_label) & ~known)
+        wanted = np.asarray(label != other_label)
+        apart = np.flatnonzero(wanted)
+        known = self.partners[one[apart], other_label[apart]] >= 0
+        known &= self.partners[other[apart], label[apart]] >= 0
+        wanted[apart] = ~known
+        return wanted
 
     def found(self, one: Numbers, other: Numbers) -> None:
         self.partners[one, self.labels[other]] = other
@@ -340,13 +344,13 @@ def _signatures(prefixes: Ragged, part: int, parts: int, *, in_pairs: bool) -> t
         block = max(1, _PAIRS // length)
         for start in range(0, len(of_length), block):
             some = of_length[start : start + block]
-            matrix = prefixes.values[prefixes.offsets[some, None] + np.arange(length)].astype(np.uint64) * _MULTIPLIER
-            chosen = (matrix >> np.uint64(40)) & np.uint64(parts - 1) == part
+            matrix = prefixes.values[prefixes.offsets[some, None] + np.arange(length)]
+            chosen = ((matrix * _SHORT_MULTIPLIER) >> np.uint32(8)) & np.uint32(parts - 1) == part
             for place in range(length - 1 if in_pairs else length):
                 inside = np.flatnonzero(chosen[:, place])
-                signatures = matrix[inside, place, None]
+                signatures = matrix[inside, place, None] * _MULTIPLIER
                 if in_pairs:
-                    later = matrix[inside, place + 1 :]
+                    later = matrix[inside, place + 1 :] * _MULTIPLIER
                     signatures = (signatures ^ (later >> np.uint64(29))) * _MULTIPLIER + later
                 pack(signatures, some[inside])
     return (np.concatenate(packed) if packed else np.empty(0, np.uint64)), bits
