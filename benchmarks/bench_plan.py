@@ -59,7 +59,7 @@ def long_rows(count: int) -> Iterator[dict[str, str]]:
         }
 
 
-def lay_out(folder: Path, base: str, rows: Iterator[dict[str, str]]) -> None:
+def lay_out(folder: Path, base: str, rows: Iterator[dict[str, str]], *, random_base: bool) -> None:
     """A workspace with a dataset of these rows."""
     luthier.init(folder)
     lines = [json.dumps(row) + "\n" for row in rows]
@@ -67,7 +67,8 @@ def lay_out(folder: Path, base: str, rows: Iterator[dict[str, str]]) -> None:
     recipe = yaml.safe_load((folder / "luthier.yaml").read_text(encoding="utf-8"))
     recipe["model"] = {"base": base}
     recipe["data"] |= {"clean": CLEAN, "max_length": 4096}
-    recipe["training"] |= {"num_train_epochs": 1, "eval_steps": 20}
+    # What a random model knows is no better than a guess, which the checks before a training refuse.
+    recipe["training"] |= {"num_train_epochs": 1, "eval_steps": 20, "health": not random_base}
     (folder / "luthier.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     with luthier.open_project(folder) as project:
         luthier.prepare(project)
@@ -147,7 +148,7 @@ def main() -> None:
             return
         for kind, rows, tokens in (("short", short_rows, 110), ("long", long_rows, 1300)):
             folder = Path(scratch, kind)
-            lay_out(folder, base, rows(chosen.steps * 2048 * 5 // 4 // tokens))
+            lay_out(folder, base, rows(chosen.steps * 2048 * 5 // 4 // tokens), random_base=chosen.small)
             for method, overrides in METHODS.items():
                 name = f"{method}, {kind} rows"
                 found[name] = compare(folder, overrides)

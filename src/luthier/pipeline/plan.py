@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from pydantic import ValidationError
 
@@ -22,11 +22,10 @@ from luthier.pipeline.learning_curve import Extent, learning_curve, share_of_row
 from luthier.pipeline.objectives import training_dataset
 from luthier.pipeline.prepare import data_need
 from luthier.pipeline.prices import keep_prices, open_prices
-from luthier.pipeline.probe import probe
+from luthier.pipeline.probe import Probe, probe
 from luthier.pipeline.project import Project
 from luthier.pipeline.workload import bare_config, workload_of, workload_on_paper
 from luthier.planning import (
-    RUNTIME_BYTES,
     Around,
     Comparison,
     DataNeed,
@@ -46,7 +45,6 @@ from luthier.planning import (
     compare_methods,
     do_or_buy,
     estimate,
-    growth,
     here,
     project_on,
     projected_speed,
@@ -212,10 +210,9 @@ def _measured(project: Project) -> _Basis:
     examples = [row for step in steps.steps[: steps.steps_per_epoch] for batch in step for row in batch]
     workload = workload_of(examples, found.training.validation_examples, dataset)
     batches = [batch for step in steps.steps for batch in step]
-    setup = _setup(found.model, recipe, base.dtype, max(batches, key=_tokens), found.recomputes)
-    memory = setup.memory
-    rest = (found.peak_bytes - (memory.fixed - RUNTIME_BYTES)) * growth(found.steps, len(steps.steps))
-    factor = min(LARGEST_FACTOR, max(LEAST_FACTOR, rest / memory.growing))
+    setup = _setup(found, recipe, base.dtype, max(batches, key=_tokens))
+    memory = replace(setup, runtime=0).memory
+    factor = min(LARGEST_FACTOR, max(LEAST_FACTOR, (found.grown_bytes - memory.fixed) / memory.growing))
     schedule = Schedule(
         tokens_per_epoch=steps.tokens // recipe.training.num_train_epochs,
         num_train_epochs=recipe.training.num_train_epochs,
@@ -253,10 +250,10 @@ def _with_curve(project: Project, basis: _Basis, extent: Extent, need: DataNeed)
     return need.with_curve(learning_curve(project, *basis.trained_on, basis.workload.rows, extent))
 
 
-def _setup(model: Any, recipe: Recipe, dtype: Dtype, largest: Sequence[Example], recomputes: bool) -> Setup:
+def _setup(found: Probe, recipe: Recipe, dtype: Dtype, largest: Sequence[Example]) -> Setup:
     """What is trained, with the largest forward pass; sizes are those of the base model's configuration."""
-    shape = ModelShape.of(model.config.to_dict())
-    counted = sum(parameter.numel() for parameter in trainable(model).values())
+    shape = ModelShape.of(found.model.config.to_dict())
+    counted = sum(parameter.numel() for parameter in trainable(found.model).values())
     trained = replace(trained_by(shape, recipe.adapter), parameters=counted)
     tokens = _tokens(largest)
     row_tokens = sum(len(row) ** 2 for row in largest) // tokens
@@ -265,10 +262,11 @@ def _setup(model: Any, recipe: Recipe, dtype: Dtype, largest: Sequence[Example],
     return Setup(
         shape,
         trained,
-        _way(recipe, dtype, recomputes),
+        _way(recipe, dtype, found.recomputes),
         ForwardPass(tokens, targets, row_tokens),
         recipe.adapter.r if recipe.adapter.method == "lora" else 0,
         possible_quantizations(recipe),
+        found.process_bytes,
     )
 
 

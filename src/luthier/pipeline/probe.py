@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from luthier.core.artefacts import Dataset
+from luthier.kernels.allocator import release_free_pages
 from luthier.models.recompute import recomputes
 from luthier.pipeline.base import Base
 from luthier.pipeline.project import Project
@@ -36,14 +37,16 @@ WEIGHT_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a few steps told. `peak_bytes` is how far the process grew beyond what it was before it loaded the model."""
+    """What a few steps told. `process_bytes` is what the process took before it loaded the model, `grown_bytes` how far
+    it grew beyond that."""
 
     training: Training[Any]
     model: Any
     recomputes: bool
     tokens_per_second: Range
     steps: int
-    peak_bytes: int
+    process_bytes: int
+    grown_bytes: int
     around: Around
 
 
@@ -62,14 +65,16 @@ class _Done:
 
 def probe(project: Project, base: Base, dataset: Dataset) -> Probe:
     """Set a training up as `luthier train` does and run some of its steps, its largest forward pass among them."""
+    release_free_pages()
+    before = psutil.Process().memory_info().rss
     begin = time.monotonic()
-    with _peak_memory() as grown:
-        training, model = set_up(project, base, dataset, Ranks())
+    with _peak_memory() as peak:
+        training, model, _ = set_up(project, base, dataset, Ranks(), checks=True)
         set_up_seconds = time.monotonic() - begin
         speeds, around = _time_steps(project, training)
     around = replace(around, setup_seconds=set_up_seconds)
     speed = measured_speed(speeds[WARM_UP:] or speeds[-1:])
-    return Probe(training, model, recomputes(model), speed, len(speeds), grown[0], around)
+    return Probe(training, model, recomputes(model), speed, len(speeds), before, peak[0] - before, around)
 
 
 def _time_steps(project: Project, training: Training[Any]) -> tuple[list[float], Around]:
@@ -133,19 +138,18 @@ def _tokens(rows: Sequence[Example]) -> int:
 
 @contextmanager
 def _peak_memory(every: float = 0.005) -> Iterator[list[int]]:
-    """Inside, the process is watched; afterwards the one number says by how many bytes it had grown at most."""
+    """Inside, the process is watched; afterwards the one number says how many bytes it took at most."""
     process, stop = psutil.Process(), threading.Event()
-    before = process.memory_info().rss
-    grown = [0]
+    peak = [process.memory_info().rss]
 
     def watch() -> None:
         while not stop.wait(every):
-            grown[0] = max(grown[0], process.memory_info().rss - before)
+            peak[0] = max(peak[0], process.memory_info().rss)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
-        yield grown
+        yield peak
     finally:
         stop.set()
         thread.join()

@@ -138,10 +138,7 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     checkpoint = Checkpoint(partial, writes=ranks.is_first)
     if resume and not checkpoint.path.is_file():
         raise TrainingError(f"there is nothing to resume: {_why_not(partial.parent, inputs)}")
-    lesson = open_lesson(project, base, dataset)
-    schedule, most_tokens = _schedule_that_fits(project, lesson, ranks)
-    health = None if resume else _refuse_unsound(project, base, dataset, lesson, most_tokens, ranks)
-    training, model = _training_of(project, base, lesson, ranks, schedule, most_tokens), lesson.model
+    training, model, health = set_up(project, base, dataset, ranks, checks=not resume)
     profiled = profile_step(training, model) if project.recipe.training.profile else None
     if profiled:
         project.reporter.say(profiled.report())
@@ -218,12 +215,16 @@ def set_up(
     dataset: Dataset,
     ranks: Ranks,
     some: Callable[[Sequence[Any]], Sequence[Any]] = lambda rows: rows,
-) -> tuple[Training[Any], Any]:
-    """Everything that the loop needs, and the model; `some` says which of the training rows to take."""
+    *,
+    checks: bool,
+) -> tuple[Training[Any], Any, Verdict | None]:
+    """Everything that the loop needs, the model, and the verdict of the checks that cost seconds where they are made;
+    `some` says which of the training rows to take. Raises as `train` does."""
     lesson = open_lesson(project, base, dataset)
     lesson = replace(lesson, rows=some(lesson.rows))
     schedule, most_tokens = _schedule_that_fits(project, lesson, ranks)
-    return _training_of(project, base, lesson, ranks, schedule, most_tokens), lesson.model
+    health = _refuse_unsound(project, base, dataset, lesson, most_tokens, ranks) if checks else None
+    return _training_of(project, base, lesson, ranks, schedule, most_tokens), lesson.model, health
 
 
 def _training_of(

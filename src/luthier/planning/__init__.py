@@ -13,7 +13,6 @@ from luthier.planning.memory import (
     MemoryEstimate,
     Way,
     estimate_memory,
-    growth,
     step_bytes,
     tokens_that_fit,
 )
@@ -66,7 +65,6 @@ __all__ = [
     "forecast_data",
     "forecast_labels",
     "forecast_texts",
-    "growth",
     "here",
     "machine_row",
     "measured_speed",

@@ -35,13 +35,8 @@ LOGIT_BYTES = 12
 LONGEST_SCORED_ROW = 512
 """Rows up to this length keep the scores of attention on the fast path; longer ones do not."""
 
-RUNTIME_BYTES = 550_000_000
+RUNTIME_BYTES = 600_000_000
 """Interpreter, torch, transformers and PEFT: the process before a model is loaded, measured on Linux."""
-
-GROWTH_POWER, GROWTH_STEPS = 0.25, 64
-"""The heap falls to pieces: with batches of many sizes, what grows with the batch takes steps ^ power times what it
-took in the first one, up to so many steps. Measured with 21 million weights: from step 6 to 58 by 1.80 with LoRA, to 29
-by 1.45 with all weights."""
 
 SLACK = 1.5
 """What the process takes over what is kept for the backward pass: temporaries, pages that no block fits."""
@@ -152,12 +147,6 @@ def estimate_memory(shape: ModelShape, trained: Trained, way: Way, forward: Forw
         activations=int(SLACK * kept),
         logits=chunk * shape.vocab_size * LOGIT_BYTES,
     )
-
-
-def growth(steps_seen: int, steps: int) -> float:
-    """How many times as much as in the first steps a training takes in the end, of what grows with the batch."""
-    times: float = max(1.0, min(steps, GROWTH_STEPS) / max(1, steps_seen)) ** GROWTH_POWER
-    return times
 
 
 Kept = Callable[[int, int], int]

@@ -6,7 +6,6 @@ from luthier.core.sizes import GIGABYTE
 from luthier.planning.choices import fitting_choices
 from luthier.planning.duration import Range, Schedule, training_seconds
 from luthier.planning.estimate import PlanFigures
-from luthier.planning.memory import RUNTIME_BYTES
 from luthier.planning.operations import bytes_per_token, operations_per_token
 from luthier.planning.prices import Hardware, Prices
 from luthier.planning.setup import Setup
@@ -51,18 +50,17 @@ def project_on(setup: Setup, schedule: Schedule, hardware: Hardware, prices: Pri
 
     `factor` corrects the memory that grows with the batch, as a probe found it.
     """
-    setup = replace(setup, way=replace(setup.way, dtype="bfloat16"))
+    setup = replace(setup, way=replace(setup.way, dtype="bfloat16"), runtime=DEVICE_RUNTIME_BYTES)
     room = int(hardware.memory * GIGABYTE)
-    free = room - DEVICE_RUNTIME_BYTES + RUNTIME_BYTES
     how = AS_IT_IS
-    fits = setup.memory.corrected(factor).total <= free
+    fits = setup.memory.corrected(factor).total <= room
     if not fits:
-        choices = fitting_choices(setup, free, factor)
+        choices = fitting_choices(setup, room, factor)
         fits = bool(choices)
         how, setup = choices[0] if choices else ("does not fit", setup)
     speed = projected_speed(setup, schedule.tokens_per_step, hardware.bf16 * 1e12, hardware.bandwidth * 1e9, prices)
     seconds = training_seconds(schedule, speed)
-    memory = setup.memory.corrected(factor).total - RUNTIME_BYTES + DEVICE_RUNTIME_BYTES
+    memory = setup.memory.corrected(factor).total
     return Projection(
         *(hardware.name, memory, room, fits, how, speed, seconds),
         kilowatt_hours=seconds.expected / 3600 * hardware.watts / 1000,

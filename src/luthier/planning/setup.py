@@ -1,10 +1,10 @@
 """One training as memory and time see it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import get_args
 
 from luthier.core.recipe import BaseQuantization
-from luthier.planning.memory import ForwardPass, MemoryEstimate, Way, estimate_memory
+from luthier.planning.memory import RUNTIME_BYTES, ForwardPass, MemoryEstimate, Way, estimate_memory
 from luthier.planning.shape import ModelShape
 from luthier.planning.trained import Trained
 
@@ -12,7 +12,8 @@ from luthier.planning.trained import Trained
 @dataclass(frozen=True, slots=True)
 class Setup:
     """What is trained and how: `forward` is the largest forward pass, `r` the rank where an adapter has one.
-    `quantizations` are those that the base weights may be kept in beside all else that the recipe wants."""
+    `quantizations` are those that the base weights may be kept in beside all else that the recipe wants, `runtime` are
+    the bytes of the process before it loads the model."""
 
     shape: ModelShape
     trained: Trained
@@ -20,7 +21,9 @@ class Setup:
     forward: ForwardPass
     r: int = 0
     quantizations: tuple[BaseQuantization, ...] = get_args(BaseQuantization)
+    runtime: int = RUNTIME_BYTES
 
     @property
     def memory(self) -> MemoryEstimate:
-        return estimate_memory(self.shape, self.trained, self.way, self.forward, self.r)
+        memory = estimate_memory(self.shape, self.trained, self.way, self.forward, self.r)
+        return replace(memory, runtime=self.runtime)

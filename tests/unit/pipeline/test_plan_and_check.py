@@ -1,4 +1,5 @@
 import json
+import resource
 from dataclasses import replace
 
 import pytest
@@ -22,6 +23,7 @@ def test_a_plan_is_measured_and_recorded(prepared, reporter):
     adapter = 16 * sum_of_sides()
     assert figures.memory.weights == 4 * (sum_of_weights() + adapter)
     assert (figures.memory.gradients, figures.memory.optimiser) == (4 * adapter, 8 * adapter)
+    assert 0 < figures.memory.runtime < resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     assert figures.data.enough is False
     recorded = prepared.registry.get(planned.plan)
     assert recorded.summary["memory_bytes"] == figures.memory.total
@@ -48,7 +50,8 @@ def test_a_probe_times_what_is_beside_the_steps_too(prepared):
     assert found.around.setup_seconds > 0
     assert found.around.save_seconds >= 0
     assert found.around.validation_tokens_per_second is None or found.around.validation_tokens_per_second > 0
-    assert found.peak_bytes > 0
+    assert found.process_bytes > 0
+    assert found.grown_bytes >= 0
     assert not found.recomputes
 
 

@@ -10,7 +10,6 @@ from luthier.planning.memory import (
     ForwardPass,
     Way,
     estimate_memory,
-    growth,
     kept_per_token,
     step_bytes,
     tokens_that_fit,
@@ -71,14 +70,6 @@ def test_recomputing_keeps_the_inputs_of_layers_and_one_layer_whole():
     kept, again = estimated(AdapterSection()), estimated(AdapterSection(), recompute=True)
     assert again.activations < 0.2 * kept.activations
     assert again.weights == kept.weights
-
-
-def test_the_heap_goes_on_growing_for_a_while():
-    """From step 6 to 58 a training with LoRA grew by 1.80, from 6 to 29 one of all weights by 1.45."""
-    assert growth(6, 58) == pytest.approx(1.80, rel=0.03)
-    assert growth(6, 29) == pytest.approx(1.45, rel=0.03)
-    assert growth(6, 10**6) == growth(6, 64)
-    assert growth(6, 3) == 1.0
 
 
 def test_what_grows_with_the_batch_is_corrected_alone():
