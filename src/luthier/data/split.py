@@ -43,7 +43,7 @@ def split_rows(
     """The number of the split of each row, see `SPLITS`.
 
     `components` are those of `components_of`. Each number of `strata`, one a row, has its share of rows in each split,
-    as far as components allow; a component counts as the number that most of its rows have. Memory: about 150 bytes a
+    as far as components allow; a component counts as the number that most of its rows have. Memory: about 80 bytes a
     row.
     """
     if len(ids) == 0:
