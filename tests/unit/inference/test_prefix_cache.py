@@ -107,3 +107,46 @@ def test_a_beginning_that_left_can_come_back():
             cache.add(key, tokens, _states(tokens))
             assert _tokens(cache.find(key, [*tokens, 1])) == tokens
             assert cache.blocks == 1
+
+
+def test_what_left_from_the_root_is_no_neighbour_any_more():
+    """What begins alike is looked for among the first blocks that are still there."""
+    cache = PrefixCache(2 * BLOCK_BYTES)
+    first, second, third = ([7, 7, place, *range(100, 97 + BLOCK)] for place in (1, 3, 5))
+    for tokens in (first, second, third):
+        cache.add(KEY, tokens, _states(tokens))
+    assert cache.blocks == 2
+    assert _tokens(cache.find(KEY, [*first, 1])) == [7, 7]
+    assert _tokens(cache.find(KEY, [*second, 1])) == second
+    cache.add(KEY, first, _states(first))
+    assert _tokens(cache.find(KEY, [*third, 1])) == [7, 7], "the second was used after it"
+    assert _tokens(cache.find(KEY, [*second, 1])) == second
+
+
+def test_first_blocks_of_all_adapters_and_tenants_leave_in_the_order_of_their_use():
+    cache, keys = PrefixCache(3 * BLOCK_BYTES), [("sales", ""), ("support", ""), (None, "tenant")]
+    tokens = list(range(BLOCK))
+    for key in keys:
+        cache.add(key, tokens, _states(tokens))
+    cache.find(keys[0], [*tokens, 1])
+    for place in range(4):
+        cache.add(("new", str(place)), tokens, _states(tokens))
+        there = [key for key in keys if cache.known(key, [*tokens, 1])]
+        assert there == [[keys[0], keys[2]], [keys[0]], [], []][place]
+    assert cache.blocks == len(cache._roots) == 3, "of tenants that have nothing left nothing is kept"
+
+
+def test_of_more_than_there_is_room_for_the_beginning_stays():
+    cache, tokens = PrefixCache(2 * BLOCK_BYTES), list(range(4 * BLOCK))
+    cache.add(KEY, tokens, _states(tokens))
+    assert _tokens(cache.find(KEY, [*tokens, 1])) == tokens[: 2 * BLOCK]
+
+
+def test_blocks_keep_no_hold_of_what_they_were_copied_from():
+    cache, tokens = PrefixCache(1 << 20), list(range(2 * BLOCK))
+    states = _states(tokens).clone()
+    cache.add(KEY, tokens, states)
+    states.zero_()
+    found = cache.find(KEY, [*tokens, 1])
+    assert _tokens(found) == tokens
+    assert [piece.untyped_storage().nbytes() for piece in found] == [BLOCK_BYTES] * 2
