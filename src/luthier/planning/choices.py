@@ -1,16 +1,16 @@
 """Whether a training fits into memory, and the choices that would make it fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import get_args
+from functools import partial
 
 from luthier.core.recipe import AdapterSection, BaseQuantization
 from luthier.core.sizes import gigabytes
-from luthier.planning.memory import Way
+from luthier.planning.memory import QUANTIZED, Way
 from luthier.planning.setup import Setup
 from luthier.planning.trained import trained_by
 
-INT8, NF4 = "model.quantization: int8", "model.quantization: nf4"
+Change = Callable[[Way], Way]
 
 
 def memory_advice(setup: Setup, free: int, factor: float = 1.0) -> list[str]:
@@ -58,11 +58,10 @@ def _lighter(setup: Setup, free: int, factor: float) -> list[tuple[str, Setup]]:
         narrow = replace(setup, way=replace(way, dtype="bfloat16"))
         choices.append(("model.dtype: bfloat16, on a processor that multiplies it", narrow))
     if setup.trained.beside:
-        prices = {INT8: "which is slower", NF4: "which is slower and needs the extra nf4"}
         choices += [
-            (f"{name}, {prices[name]}", replace(setup, way=change(way)))
-            for name, change in _quantizing(setup).items()
-            if change(way) != way
+            (f"{_field(name)}, {QUANTIZED[name].price}", replace(setup, way=quantized))
+            for name in setup.quantizations
+            if (quantized := _quantized(way, name)) != way
         ]
     if not setup.trained.beside:
         choices.append(("adapter.method: lora", _with_lora(setup)))
@@ -74,20 +73,21 @@ def _all_together(setup: Setup, free: int, factor: float) -> list[tuple[str, Set
     made: list[str] = []
     if not setup.trained.beside:
         setup, made = _with_lora(setup), [*made, "adapter.method: lora"]
-    ways: list[tuple[str, Callable[[Way], Way]]] = [
+    widest, *narrower = QUANTIZED
+    ways: list[tuple[str, Change]] = [
         ("model.dtype: bfloat16", lambda way: replace(way, dtype="bfloat16")),
         ("training.gradient_checkpointing: true", lambda way: replace(way, recompute=True)),
-        (INT8, _int8),
+        *_quantizing(setup, [widest]),
         ("training.optim: adamw_8bit", lambda way: replace(way, optim="adamw_8bit")),
-        (NF4, _nf4),
+        *_quantizing(setup, narrower),
     ]
-    refused = {INT8, NF4} - set(_quantizing(setup))
-    for name, change in ways:
+    for text, change in ways:
         way = change(setup.way)
-        if setup.way == way or name in refused:
+        if setup.way == way:
             continue
-        before = [one for one in made if (one, name) != (INT8, NF4)]
-        setup, made = replace(setup, way=way), [*before, name]
+        if way.quantization != setup.way.quantization:
+            made = [one for one in made if one not in map(_field, QUANTIZED)]
+        setup, made = replace(setup, way=way), [*made, text]
         tokens = _fitting_tokens(setup, free, factor)
         if tokens >= setup.forward.tokens:
             return [(f"all of these together: {', '.join(made)}", setup)]
@@ -98,24 +98,25 @@ def _all_together(setup: Setup, free: int, factor: float) -> list[tuple[str, Set
     return []
 
 
-def _quantizing(setup: Setup) -> dict[str, Callable[[Way], Way]]:
-    """What the recipe allows of the ways to keep base weights in fewer bits."""
-    changes: dict[BaseQuantization, tuple[str, Callable[[Way], Way]]] = {"int8": (INT8, _int8), "nf4": (NF4, _nf4)}
-    return dict(changes[name] for name in setup.quantizations)
+def _quantizing(setup: Setup, names: Iterable[BaseQuantization]) -> list[tuple[str, Change]]:
+    """Those of these ways to keep base weights in fewer bits that the recipe allows."""
+    return [(_field(name), partial(_quantized, quantization=name)) for name in names if name in setup.quantizations]
 
 
-def _int8(way: Way) -> Way:
-    return way if way.quantization else replace(way, quantization="int8")
+def _field(quantization: BaseQuantization) -> str:
+    return f"model.quantization: {quantization}"
 
 
-def _nf4(way: Way) -> Way:
-    return replace(way, quantization="nf4")
+def _quantized(way: Way, quantization: BaseQuantization) -> Way:
+    """With base weights in so few bits, unless they are in as few already."""
+    now = way.quantization
+    narrower = now is None or QUANTIZED[quantization].bytes < QUANTIZED[now].bytes
+    return replace(way, quantization=quantization) if narrower else way
 
 
 def _with_lora(setup: Setup) -> Setup:
     lora = AdapterSection()
-    every = get_args(BaseQuantization)
-    return replace(setup, trained=trained_by(setup.shape, lora), r=lora.r, quantizations=every)
+    return replace(setup, trained=trained_by(setup.shape, lora), r=lora.r, quantizations=tuple(QUANTIZED))
 
 
 def _fitting_tokens(setup: Setup, free: int, factor: float) -> int:

@@ -6,6 +6,7 @@ fast path of Llama-like layers (exact there). What a probe has counted on the mo
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from luthier.core.errors import TrainingError
 from luthier.core.recipe import BaseQuantization, Dtype, Optim
@@ -15,9 +16,20 @@ from luthier.planning.trained import Trained
 
 BYTES: dict[Dtype, int] = {"bfloat16": 2, "float16": 2, "float32": 4}
 
-QUANTIZED_BYTES: dict[BaseQuantization, float] = {"int8": 1, "nf4": 1 / 2 + 1 / 64 + 4 / (64 * 256)}
-"""Of each weight of a quantised matrix. In NF4 it has four bits, each 64 weights a scale of a byte, and each 256 scales
-one in float32 (Dettmers et al. 2023, QLoRA, section 3)."""
+
+class Quantized(NamedTuple):
+    """Bytes of each weight of a quantised matrix, and what else they cost, in words."""
+
+    bytes: float
+    price: str
+
+
+QUANTIZED: dict[BaseQuantization, Quantized] = {
+    "int8": Quantized(1, "which is slower"),
+    "nf4": Quantized(1 / 2 + 1 / 64 + 4 / (64 * 256), "which is slower and needs the extra nf4"),
+}
+"""All ways to keep base weights in fewer bits, the widest first. In NF4 a weight has four bits, each 64 weights a scale
+of a byte, and each 256 scales one in float32 (Dettmers et al. 2023, QLoRA, section 3)."""
 
 GRADIENT_BYTES, MASTER_BYTES = 4, 4
 """Of each weight that trains: its gradient in float32; and a float32 copy of itself where the model computes in a
@@ -137,7 +149,7 @@ def estimate_memory(shape: ModelShape, trained: Trained, way: Way, forward: Forw
     weights = shape.parameters * size
     if way.quantization:
         matrices = sum(linear.inputs * linear.outputs for linear in shape.linears if linear.copies == 1) * shape.layers
-        weights -= int(matrices * (size - QUANTIZED_BYTES[way.quantization]))
+        weights -= int(matrices * (size - QUANTIZED[way.quantization].bytes))
     master = MASTER_BYTES if narrow and not trained.beside else 0
     chunk = min(forward.targets, LOGIT_CHUNK) if shape.fused else forward.targets
     return MemoryEstimate(

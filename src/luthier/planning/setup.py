@@ -1,10 +1,9 @@
 """One training as memory and time see it."""
 
 from dataclasses import dataclass, replace
-from typing import get_args
 
 from luthier.core.recipe import BaseQuantization
-from luthier.planning.memory import RUNTIME_BYTES, ForwardPass, MemoryEstimate, Way, estimate_memory
+from luthier.planning.memory import QUANTIZED, RUNTIME_BYTES, ForwardPass, MemoryEstimate, Way, estimate_memory
 from luthier.planning.shape import ModelShape
 from luthier.planning.trained import Trained
 
@@ -20,7 +19,7 @@ class Setup:
     way: Way
     forward: ForwardPass
     r: int = 0
-    quantizations: tuple[BaseQuantization, ...] = get_args(BaseQuantization)
+    quantizations: tuple[BaseQuantization, ...] = tuple(QUANTIZED)
     runtime: int = RUNTIME_BYTES
 
     @property

@@ -1,14 +1,15 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from luthier.core.recipe import AdapterSection
+from luthier.core.recipe import AdapterSection, BaseQuantization
 from luthier.planning.choices import fitting_choices, memory_advice
 from luthier.planning.duration import Range, Schedule
 from luthier.planning.estimate import Machine, estimate
-from luthier.planning.memory import ForwardPass, Way
+from luthier.planning.memory import QUANTIZED, ForwardPass, Quantized, Way
 from luthier.planning.setup import Setup
 from luthier.planning.shape import ModelShape
 from luthier.planning.sufficiency import DataNeed
@@ -71,6 +72,28 @@ def test_nothing_is_advised_that_the_recipe_refuses(refused, free):
     choices = fitting_choices(setup, int(free))
     assert not any(refused in text for text, _ in choices)
     assert all(changed.way.quantization != refused for _, changed in choices)
+
+
+def test_every_way_to_keep_base_weights_in_fewer_bits_is_in_the_table(monkeypatch):
+    assert set(QUANTIZED) == set(get_args(BaseQuantization))
+    assert [one.bytes for one in QUANTIZED.values()] == sorted((one.bytes for one in QUANTIZED.values()), reverse=True)
+    monkeypatch.setitem(QUANTIZED, "int2", Quantized(1 / 4, "which few can read"))
+    setup = replace(SETUP, way=Way("bfloat16", "nf4", recompute=True), quantizations=tuple(QUANTIZED))
+    free = replace(setup, way=replace(setup.way, quantization="int2")).memory.total
+    choices = fitting_choices(setup, free)
+    assert "model.quantization: int2, which few can read" in [text for text, _ in choices]
+    assert not any("int8" in text or "nf4" in text for text, _ in choices), "more bits are no way to need less"
+
+
+def test_of_quantizations_taken_one_after_the_other_the_last_is_named():
+    one_row = replace(SETUP, forward=ForwardPass(2_048, 1_024, 2_048))
+    smallest = replace(one_row, way=Way("bfloat16", "nf4", recompute=True, optim="adamw_8bit"))
+    [(text, changed)] = fitting_choices(one_row, smallest.memory.total)
+    assert text == (
+        "all of these together: training.gradient_checkpointing: true, training.optim: adamw_8bit, "
+        "model.quantization: nf4"
+    )
+    assert changed == smallest
 
 
 def test_what_a_probe_found_counts():
