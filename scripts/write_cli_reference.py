@@ -237,6 +237,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
     },
     "registry gc": {
         "removed": "paths, relative to the workspace",
+        "strange": "the same of folders that stay: older than all that the database knows, so of one that was lost",
         "bytes_freed": "what their files took",
     },
     "registry lineage": {

@@ -74,10 +74,14 @@ def gc(as_json: AsJson = False) -> None:
     with open_here() as project:
         garbage = luthier.remove_garbage(project)
     if as_json:
-        print_json({"removed": [str(path) for path in garbage.removed], "bytes_freed": garbage.bytes_freed})
+        found = {"removed": garbage.removed, "strange": garbage.strange}
+        paths = {name: [str(path) for path in each] for name, each in found.items()}
+        print_json({**paths, "bytes_freed": garbage.bytes_freed})
         return
     for path in garbage.removed:
         print_text(f"removed {path}")
+    for path in garbage.strange:
+        print_text(f"kept {path}: older than all that the database knows, so it may be of one that was lost")
     print_text(f"{garbage.bytes_freed / 1e6:.1f} MB freed")
 
 

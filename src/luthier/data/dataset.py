@@ -130,7 +130,7 @@ def read_rows(folder: Path, split: Split) -> list[Row]:
 
 def read_ledger(folder: Path) -> Iterator[LedgerEntry]:
     """What became of each record, in the order of the sources."""
-    for values in _read(folder / LEDGER_NAME):
+    for values in _read(folder / LEDGER_NAME, LEDGER_SCHEMA):
         yield LedgerEntry(
             Origin(values["file"], values["row"]),
             values["kept"],
@@ -143,10 +143,13 @@ def read_ledger(folder: Path) -> Iterator[LedgerEntry]:
 
 def read_report(folder: Path) -> dict[str, object]:
     """The report of `prepare`, without the path and the time it took."""
+    path = folder / REPORT_NAME
     try:
-        report: dict[str, object] = json.loads((folder / REPORT_NAME).read_text(encoding="utf-8"))
+        report = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DatasetError(f"cannot be read: {error}", where=str(folder / REPORT_NAME)) from error
+        raise _broken(path, error) from error
+    if not isinstance(report, dict) or not report:
+        raise _broken(path, "it holds no report")
     return report
 
 
@@ -195,12 +198,23 @@ def _write_lines(path: Path, lines: Iterator[dict[str, object]]) -> None:
 
 def iterate_rows(folder: Path) -> Iterator[tuple[Row, Split]]:
     """Every row with its split, in the order of the sources."""
-    for values in _read(folder / ROWS_NAME):
+    for values in _read(folder / ROWS_NAME, ROW_SCHEMA):
         yield row_of(values, Origin(values["file"], values["row"])), values["split"]
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
+def _read(path: Path, schema: pa.Schema) -> Iterator[dict[str, Any]]:
     try:
+        found = pq.read_schema(path)
+        if lacking := [name for name in schema.names if name not in found.names]:
+            raise _broken(path, f"it has no column {lacking[0]}")
         yield from read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise DatasetError(f"no dataset here, or a broken one: {error}", where=str(path)) from error
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, why: Exception | str) -> DatasetError:
+    """What is wrong with a file of a dataset, in few words: Arrow's own name the path twice."""
+    reason = "there is no such file" if isinstance(why, FileNotFoundError) else " ".join(str(why).split())
+    return DatasetError(
+        f"the dataset is incomplete or damaged: {reason}", where=str(path), allowed="make it anew with: luthier prepare"
+    )

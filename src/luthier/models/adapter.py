@@ -4,6 +4,7 @@ import copy
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from luthier.core.errors import ModelError, WorkspaceError
+from luthier.core.errors import LuthierError, ModelError, WorkspaceError
 from luthier.core.recipe import AdapterSection
 
 ADAPTER_NAME = "default"
@@ -154,16 +155,27 @@ def refuse_unloadable(model: Any, folder: Path) -> None:
 def load_adapter(model: PreTrainedModel, folder: Path) -> Any:
     """The model with the adapter that `save_adapter` wrote, frozen. Raises ModelError when it does not fit."""
     refuse_unsafe_adapter(folder)
-    try:
+    with plain_adapter_errors(folder):
         adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)), ADAPTER_NAME)
         found = adapted.load_adapter(str(folder), ADAPTER_NAME, is_trainable=False)
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise ModelError(f"cannot load the adapter: {error}", where=str(folder)) from error
     if strange := [*found.missing_keys, *found.unexpected_keys]:
         raise ModelError(
             f"the adapter is of another model: its weights do not fit, the first: {strange[0]}", where=str(folder)
         )
     return adapted.eval().requires_grad_(False)
+
+
+@contextmanager
+def plain_adapter_errors(folder: Path) -> Iterator[None]:
+    """Turn what PEFT raises over the files in `folder` into a ModelError."""
+    try:
+        yield
+    except LuthierError:
+        raise
+    except Exception as error:  # damaged files make the libraries raise almost anything
+        settings = isinstance(error, KeyError | TypeError | AttributeError)
+        reason = "adapter_config.json has fields or values that PEFT does not know" if settings else error
+        raise ModelError(f"cannot load the adapter: {' '.join(str(reason).split())}", where=str(folder)) from error
 
 
 def refuse_unsafe_adapter(folder: Path) -> None:

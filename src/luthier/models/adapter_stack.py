@@ -22,7 +22,7 @@ from transformers.pytorch_utils import Conv1D
 
 from luthier.core.errors import ModelError
 from luthier.kernels.stacked_lora import AdapterPlan, AdapterSpan, LinearDelta, StackedLinear
-from luthier.models.adapter import ADAPTER_NAME, WEIGHTS_NAME, refuse_unsafe_adapter
+from luthier.models.adapter import ADAPTER_NAME, WEIGHTS_NAME, plain_adapter_errors, refuse_unsafe_adapter
 from luthier.models.cached_path import weight_of
 
 PEFT_PREFIX = "base_model.model."
@@ -40,10 +40,8 @@ class AdapterFiles:
         """Raises ModelError for an adapter of another model, and for one that changes what cannot be stacked."""
         refuse_unsafe_adapter(folder)
         self.folder, self._model = folder, model
-        try:
+        with plain_adapter_errors(folder):
             skeleton = _skeleton(model, PeftConfig.from_pretrained(str(folder)))
-        except (OSError, ValueError, TypeError, RuntimeError, KeyError) as error:
-            raise ModelError(f"cannot load the adapter: {error}", where=str(folder)) from error
         expected = get_peft_model_state_dict(skeleton, adapter_name=ADAPTER_NAME, save_embedding_layers=False)
         self._shapes = {name: weight.shape for name, weight in expected.items()}
         self._layers: dict[str, float | bool] = {}

@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftConfig, PeftModel
 from transformers import PreTrainedModel
 
 from luthier.core.errors import ModelError
-from luthier.models.adapter import ADAPTER_NAME, lora_layers, refuse_unsafe_adapter
+from luthier.models.adapter import ADAPTER_NAME, lora_layers, plain_adapter_errors, refuse_unsafe_adapter
 
 PROBE_TOKENS = 24
 
@@ -43,12 +43,14 @@ def composed(
     """
     configs = [_plain_lora(folder) for folder in folders]
     names = [f"part {number}" for number in range(len(folders))]
-    try:
+    with plain_adapter_errors(folders[0]):
         adapted = PeftModel(model, configs[0], names[0])
-        for name, folder in zip(names, folders, strict=True):
+    for name, folder in zip(names, folders, strict=True):
+        with plain_adapter_errors(folder):
             found = adapted.load_adapter(str(folder), name, is_trainable=False)
-            if strange := [*found.missing_keys, *found.unexpected_keys]:
-                raise ModelError(f"the adapter is of another model, the first weight: {strange[0]}", where=str(folder))
+        if strange := [*found.missing_keys, *found.unexpected_keys]:
+            raise ModelError(f"the adapter is of another model, the first weight: {strange[0]}", where=str(folder))
+    try:
         if density is None:
             adapted.add_weighted_adapter(names, list(weights), ADAPTER_NAME, combination_type="cat")
         else:
@@ -70,7 +72,8 @@ def composed(
 
 def _plain_lora(folder: Path) -> LoraConfig:
     refuse_unsafe_adapter(folder)
-    config = PeftConfig.from_pretrained(str(folder))
+    with plain_adapter_errors(folder):
+        config = PeftConfig.from_pretrained(str(folder))
     if not isinstance(config, LoraConfig) or config.use_dora or config.bias != "none" or config.modules_to_save:
         raise ModelError("only plain LoRA adapters can be composed", where=str(folder), allowed="method lora, no DoRA")
     return config

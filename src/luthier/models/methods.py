@@ -20,6 +20,7 @@ from luthier.models.adapter import (
     ADAPTER_NAME,
     attach_adapter,
     load_adapter,
+    plain_adapter_errors,
     refuse_unloadable,
     save_adapter,
     trainable,
@@ -122,10 +123,8 @@ def shares_base(folder: Path) -> bool:
     adapter = folder / ADAPTER
     if not adapter.is_dir():
         return False
-    try:
+    with plain_adapter_errors(adapter):
         return getattr(PeftConfig.from_pretrained(str(adapter)), "bias", "none") == "none"
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"cannot load the adapter: {error}", where=str(adapter)) from error
 
 
 def _unfrozen(model: PreTrainedModel, settings: AdapterSection) -> Iterator[nn.Parameter]:

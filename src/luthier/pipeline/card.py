@@ -2,16 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from luthier.core.artefacts import Artefact
+from luthier.core.errors import EvaluationError
 from luthier.evaluation import METRICS, Assessment, Metric, difference_text, figure_text, forgetting_sentence
 from luthier.pipeline.project import Project
 
 RECIPE = "recipe.yaml"
 _WEAKEST = 3
+_SECTIONS = ("data", "adapter", "training")
+"""Of the recipe, what a card tells."""
+_WITHOUT = "delete the file for a card without it"
 _TRAINED = (
     "rows",
     "steps",
@@ -64,11 +69,22 @@ def model_card(project: Project, run: Artefact, assessment: Assessment) -> str:
 
 def _origins(project: Project, run: Artefact) -> _Origins:
     dataset, base = (project.registry.get(parent) for parent in run.parents[:2])
-    recipe: Mapping[str, Any] = {}
-    if run.path is not None and (path := project.workspace.root / run.path / RECIPE).is_file():
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    recipe = _trained_by(project.workspace.root / run.path / RECIPE) if run.path is not None else {}
     sources = [project.registry.get(parent) for parent in dataset.parents]
     return _Origins(run, dataset, base, recipe, [source for source in sources if source.kind == "source"])
+
+
+def _trained_by(path: Path) -> Mapping[str, Any]:
+    """The recipe that a run keeps, empty where it is gone. Raises EvaluationError where it is damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise EvaluationError("the run's own recipe cannot be read", where=str(path), allowed=_WITHOUT) from error
+    if not isinstance(recipe, dict) or not all(isinstance(recipe.get(name, {}), dict) for name in _SECTIONS):
+        raise EvaluationError("the run's own recipe is no recipe", where=str(path), allowed=_WITHOUT)
+    return recipe
 
 
 def _use(origins: _Origins) -> Iterable[str]:

@@ -141,16 +141,21 @@ def _held_out(project: Project, candidate: Artefact, reference: Artefact) -> dic
 
 
 def _curves(project: Project, run: Artefact) -> dict[str, Curve]:
-    """The run's curves, empty where its folder is gone."""
+    """The run's curves, empty where their file is gone. Raises EvaluationError where it is damaged."""
     assert run.path is not None
     path = project.workspace.root / run.path / CURVES
     if not path.is_file():
         return {}
-    curves = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: [{key: math.nan if value is None else value for key, value in point.items()} for point in points]
-        for name, points in curves.items()
-    }
+    try:
+        curves = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: [{key: math.nan if value is None else float(value) for key, value in point.items()} for point in each]
+            for name, each in ((name, curves[name]) for name in ("train", "validation"))
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise EvaluationError(
+            "the curves of the training are damaged", where=str(path), allowed="delete the file to evaluate without"
+        ) from error
 
 
 def _diagnosis(run: Artefact, curves: Mapping[str, Curve]) -> Diagnosis | None:

@@ -1,5 +1,7 @@
 """Files that no artefact needs any more."""
 
+import math
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -15,6 +17,8 @@ from luthier.store.artefacts import list_entries
 RESUMABLE_SECONDS = 24 * 3600.0
 """How long an interrupted run or preparation (`*.partial`) stays where nobody has written to it, to be resumed."""
 
+_ARTEFACT = re.compile(rf"({'|'.join(ARTEFACT_TYPES)})-[0-9a-f]{{12}}")
+
 IGNORED_BY_GIT = ".gitignore"
 """The one hidden file beside the database that is meant to be there."""
 
@@ -25,26 +29,35 @@ class Garbage:
 
     removed: tuple[Path, ...]
     bytes_freed: int
+    strange: tuple[Path, ...] = ()
+    """What another database may have known, such as one that was lost: it is left where it is."""
 
 
 def collect_garbage(store: Store, workspace: Workspace) -> Garbage:
     """Remove what killed commands and removed artefacts have left in the workspace's state folder.
 
     That is: folders of artefacts that no row names, what was found of base models that are gone, hidden temporary
-    files, abandoned runs, and interrupted runs and preparations that nobody has written to for a day. Call it with the
-    workspace locked: work in progress looks like an orphan.
+    files, abandoned runs, and interrupted runs and preparations that nobody has written to for a day. A folder of an
+    artefact that is older than all that the database knows stays: the database may have been lost and begun anew, and
+    a trained run is not garbage for that. Call it with the workspace locked: work in progress looks like an orphan.
     Raises WorkspaceError for what cannot be removed.
     """
     with store.read() as connection:
-        artefacts = [entry.artefact for entry in list_entries(connection)]
+        entries = list_entries(connection)
+    artefacts = [entry.artefact for entry in entries]
     ids, needed = {artefact.id for artefact in artefacts}, _places(workspace, artefacts)
-    removed, freed = [], 0
+    since = min((entry.created_at for entry in entries), default=math.inf)
+    removed, strange, freed = [], [], 0
     for path in _candidates(workspace):
         if path.name in ids or _overlaps(path, needed) or _resumable(path):
             continue
+        named = workspace.relative(path.parent) / path.name
+        if _ARTEFACT.fullmatch(path.name) and path.lstat().st_mtime < since:
+            strange.append(named)
+            continue
         freed += _delete(path)
-        removed.append(workspace.relative(path.parent) / path.name)
-    return Garbage(tuple(removed), freed)
+        removed.append(named)
+    return Garbage(tuple(removed), freed, tuple(strange))
 
 
 def delete_files(workspace: Workspace, artefact: Artefact, others: Iterable[Artefact]) -> int:

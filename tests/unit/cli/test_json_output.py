@@ -28,7 +28,7 @@ PROMISED = {
     "registry list": {"artefacts"},
     "registry show run": {"id", "kind", "parents", "summary", "environment"},
     "registry lineage run": {"reference", "nodes", "edges"},
-    "registry gc": {"removed", "bytes_freed"},
+    "registry gc": {"removed", "strange", "bytes_freed"},
 }
 
 

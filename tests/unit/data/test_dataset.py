@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from luthier.core.errors import DatasetError
@@ -128,10 +129,23 @@ def test_export_has_a_line_for_each_row_and_record(tmp_path: Path, tables: Table
 
 
 def test_a_folder_without_a_dataset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"rows\.parquet: no dataset here"):
+    with pytest.raises(DatasetError, match=r"rows\.parquet: the dataset .*: there is no such file"):
         read_rows(tmp_path, "train")
     (tmp_path / "ledger.parquet").write_text("not parquet", encoding="utf-8")
     with pytest.raises(DatasetError, match=r"ledger\.parquet"):
         list(read_ledger(tmp_path))
     with pytest.raises(DatasetError, match=r"report\.json"):
+        read_report(tmp_path)
+
+
+def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"split": ["train"], "a": [1]}), tmp_path / "rows.parquet")
+    with pytest.raises(DatasetError, match=r"it has no column file \(make it anew with: luthier prepare\)"):
+        read_rows(tmp_path, "train")
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"read": 3'])
+def test_a_damaged_report_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(DatasetError, match=r"report\.json: .* \(make it anew with: luthier prepare\)"):
         read_report(tmp_path)

@@ -116,3 +116,11 @@ def test_adapters_of_another_model_are_refused(save: Any, make_model: MakeModel,
     save_adapter(attach_adapter(make_model("GPT2"), LORA, 0), tmp_path / "strange", "tiny")
     with pytest.raises(ModelError, match="the adapter"):
         composed(make_model("Llama"), [one, tmp_path / "strange"], [0.5, 0.5])
+
+
+def test_a_cut_off_adapter_is_one_sentence(save: Any, make_model: MakeModel) -> None:
+    (one, _), (other, _) = save(1), save(2)
+    weights = other / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=f"^{other}: cannot load the adapter: "):
+        composed(make_model("Llama"), [one, other], [0.5, 0.5])

@@ -195,9 +195,17 @@ def test_what_peft_does_not_find_again_is_refused(tiny_model: Any, tiny_tokenize
         refuse_lossy(model, tmp_path)
 
 
-def test_an_adapter_whose_settings_were_cut_off_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ('{"r":', "Expecting value"),
+        ('{"peft_type": "NONE"}', "adapter_config.json has fields or values that PEFT does not know"),
+        ("[]", "adapter_config.json has fields or values that PEFT does not know"),
+    ],
+)
+def test_damaged_settings_of_an_adapter_are_one_sentence(tmp_path: Path, settings: str, sentence: str) -> None:
     (tmp_path / "adapter").mkdir()
-    (tmp_path / "adapter" / "adapter_config.json").write_text('{"r":')
+    (tmp_path / "adapter" / "adapter_config.json").write_text(settings)
 
-    with pytest.raises(ModelError, match="adapter: cannot load the adapter: Expecting value"):
+    with pytest.raises(ModelError, match=f"adapter: cannot load the adapter: {sentence}"):
         shares_base(tmp_path)

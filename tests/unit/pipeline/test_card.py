@@ -1,6 +1,8 @@
+import pytest
 import yaml
 
 import luthier
+from luthier.core.errors import EvaluationError
 from luthier.pipeline.evaluate import CARD
 
 
@@ -33,3 +35,10 @@ def test_a_run_whose_folder_is_gone_has_a_card_too(evaluated):
     card = (luthier.evaluate(evaluated).path / CARD).read_text(encoding="utf-8")
     assert "training.learning_rate" not in card
     assert "system prompt" not in card
+
+
+@pytest.mark.parametrize("content", ["data: [", "- a\n", "data: none\n"])
+def test_a_damaged_recipe_of_the_run_is_one_sentence(evaluated, content):
+    (evaluated.workspace.root / evaluated.registry.latest("run").path / "recipe.yaml").write_text(content)
+    with pytest.raises(EvaluationError, match=r"recipe\.yaml: the run's own recipe .* \(delete the file"):
+        luthier.evaluate(evaluated)

@@ -142,6 +142,14 @@ def test_the_curves_of_the_run_are_read(evaluated):
     assert luthier.evaluate(evaluated).assessment.diagnosis is None
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"train": [], "validation": 3}', '{"train": [{"loss": "x"}]}'])
+def test_damaged_curves_are_one_sentence(evaluated, content):
+    curves = evaluated.workspace.root / evaluated.registry.latest("run").path / "curves.json"
+    curves.write_text(content)
+    with pytest.raises(EvaluationError, match=r"curves\.json: the curves .* are damaged \(delete the file"):
+        luthier.evaluate(evaluated)
+
+
 def test_every_part_of_the_exam_is_measured(evaluated):
     metrics = luthier.evaluate(evaluated).assessment.metrics
     for name in (

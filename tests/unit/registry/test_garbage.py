@@ -41,6 +41,21 @@ def test_only_what_no_row_names_is_removed(registry: Registry, store: Store, wor
     assert collect_garbage(store, workspace).removed == ()
 
 
+def test_a_new_database_beside_old_files_costs_no_run(registry: Registry, store: Store, workspace: Workspace) -> None:
+    """As after luthier.db was damaged and moved away, at first and when there is something in it again."""
+    before = time.time() - 3600
+    lost = [fill(workspace.folder(kind, f"{kind}-{'0a' * 6}")) for kind in ("run", "dataset")]
+    for folder in lost:
+        os.utime(folder, (before, before))
+    places = tuple(workspace.relative(folder) for folder in sorted(lost))
+    assert set(collect_garbage(store, workspace).strange) == set(places)
+    registry.add(RUN)
+    fill(workspace.folder("run", RUN.id))
+    garbage = collect_garbage(store, workspace)
+    assert (garbage.removed, set(garbage.strange)) == ((), set(places))
+    assert all((folder / "weights").exists() for folder in lost)
+
+
 def test_what_an_atomic_write_left_behind_is_removed(store: Store, workspace: Workspace) -> None:
     with atomic_directory(workspace.folder("run", "run-1")) as partial:
         (partial / "weights").write_bytes(b"x" * 10)
