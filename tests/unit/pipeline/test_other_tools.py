@@ -284,6 +284,12 @@ def test_preferences_are_a_task_of_their_own(read, text, loss, beta, left_out):
         ("learning_rate: 1", r"theirs\.yml: neither base_model nor model_name_or_path is in it"),
         ("- a", r"theirs\.yml: holds no fields"),
         ("a: [", r"theirs\.yml: neither YAML nor JSON"),
+        ("base_model: m\nat: 2020-13-01", r"theirs\.yml, line 2: neither YAML nor JSON: 2020-13-01 is no timestamp"),
+        ("base_model: " + "[" * 2000, r"theirs\.yml: neither YAML nor JSON: brackets inside brackets"),
+        (
+            "\n".join(["a0: &a0 {x: 1}", *(f"a{n + 1}: &a{n + 1} {{<<: [*a{n}, *a{n}]}}" for n in range(60))]),
+            r"theirs\.yml, line \d+: neither YAML nor JSON: sections are merged",
+        ),
         ("base_model: m\nlearning_rate: -1", r"theirs\.yml: training\.learning_rate: input should be greater than 0"),
         ("base_model: m\nadapter: lora\nlora_r: many", r"theirs\.yml: adapter\.r: "),
         ("model_name_or_path: m\nstage: sft\nlora_rank: many", r"theirs\.yml: adapter\.r: "),

@@ -10,7 +10,7 @@ from luthier.core.recipe.data import DataSection, OverLength, SplitSection
 from luthier.core.recipe.evaluation import EvaluationSection, GatesSection, JudgeSection
 from luthier.core.recipe.model import BaseQuantization, Dtype, Initialisation, ModelSection
 from luthier.core.recipe.planning import AssumeSection, PlanningSection
-from luthier.core.recipe.reading import SECRET, parse_recipe, recipe_schema
+from luthier.core.recipe.reading import SECRET, parse_recipe, read_yaml, recipe_schema
 from luthier.core.recipe.section import Positive, Section, Share
 from luthier.core.recipe.serving import Quantization, ServingSection
 from luthier.core.recipe.sources import RowFormat, SourceSection
@@ -52,6 +52,7 @@ __all__ = [
     "Tracker",
     "TrainingSection",
     "parse_recipe",
+    "read_yaml",
     "recipe_schema",
     "with_fields",
 ]

@@ -24,7 +24,7 @@ def parse_recipe(text: str, overrides: Iterable[str] = (), where: str = "recipe"
 
     Raises RecipeError naming the line or field, with the nearest allowed name for a misspelt one.
     """
-    tree = _yaml(text, where, "not valid YAML")
+    tree = read_yaml(text, where, "not valid YAML")
     if not isinstance(tree, dict):
         raise RecipeError("empty, or not a mapping of fields", where=where, allowed="see: luthier init")
     for override in overrides:
@@ -41,8 +41,8 @@ def recipe_schema() -> dict[str, object]:
     return Recipe.model_json_schema()
 
 
-def _yaml(text: str, where: str, fault: str) -> object:
-    """The value of YAML text. Raises RecipeError that begins with `fault` and names the line if there are several."""
+def read_yaml(text: str, where: str, fault: str) -> object:
+    """The value of YAML or JSON text. Raises RecipeError that begins with `fault` and names the line of several."""
     try:
         return yaml.load(text, _UniqueKeyLoader)
     except yaml.reader.ReaderError as error:
@@ -69,7 +69,7 @@ def _apply_override(tree: dict[str, object], override: str) -> None:
                 where=f"-o {override}",
             )
     assert isinstance(node, dict)
-    node[last] = _yaml(value, f"-o {override}", "not a YAML value")
+    node[last] = read_yaml(value, f"-o {override}", "not a YAML value")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

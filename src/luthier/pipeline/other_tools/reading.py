@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
 from luthier.core.errors import RecipeError
+from luthier.core.recipe import read_yaml
 from luthier.pipeline.other_tools import axolotl, llama_factory, trl
 from luthier.pipeline.other_tools.common import COMMON, SAME_HERE, WITHOUT_EFFECT, quantizes
 from luthier.pipeline.other_tools.config import Config, Handler, Places, ReadConfig, Settle, Tool
@@ -60,11 +59,12 @@ def read_config(file: Path, root: Path) -> ReadConfig:
 
 def _load(file: Path) -> Config:
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise RecipeError(f"cannot be read: {error.strerror or error}", where=str(file)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise RecipeError("neither YAML nor JSON", where=str(file)) from error
+    config = read_yaml(text, str(file), "neither YAML nor JSON")
     if not isinstance(config, dict):
         raise RecipeError("holds no fields", where=str(file), allowed="a YAML or JSON file with one mapping")
     return {str(name): value for name, value in config.items()}
