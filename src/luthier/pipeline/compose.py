@@ -1,6 +1,7 @@
 """`luthier compose`: the adapters of several runs as one."""
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -82,6 +83,9 @@ def _refuse_strangers(parts: Sequence[Artefact], weights: Sequence[float]) -> No
         raise ModelError("there is nothing to compose", allowed="two runs or more")
     if len(weights) != len(parts):
         raise ModelError(f"{len(weights)} weights for {len(parts)} runs", allowed="one weight for each run")
+    for weight in weights:
+        if not math.isfinite(weight):
+            raise ModelError(f"no weight: {weight}", allowed="a finite number for each run")
     for part in parts[1:]:
         if part.parents[1] != parts[0].parents[1]:
             raise ModelError(f"{part.id} and {parts[0].id} stand on different base models")

@@ -33,6 +33,7 @@ def promote(project: Project, run: str | None = None, force: str | None = None) 
     Raises GateRefused (exit code 2) unless the run's latest evaluation beside what it replaces passed; `force`, the
     reason why it is released all the same, is recorded. A run without such an evaluation is refused either way.
     """
+    force = (force or "").strip() or None
     with project.locked("release"):
         chosen = project.registry.get(run, "run") if run else project.registry.latest("run")
         replaced = replaced_by(project, chosen) or chosen.parents[1]

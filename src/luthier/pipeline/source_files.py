@@ -1,7 +1,10 @@
 """The files that a recipe's sources stand for: folders, patterns, queries and data sets of the Hub."""
 
+import errno
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from luthier.core.errors import SourceError
@@ -33,9 +36,10 @@ def with_files(data: DataSection, workspace: Workspace, say: Say) -> DataSection
 def files_at(path: str, root: Path) -> list[str]:
     """The files that can be read in a folder or by a pattern, as a recipe that lists them one by one would name them.
 
-    Empty for the path of one file.
+    Empty for the path of one file. Raises SourceError for a folder that nobody may look into.
     """
-    return [name for name in _candidates(path, root) if is_readable(root / name)]
+    with _plain_path_errors(path):
+        return [name for name in _candidates(path, root) if is_readable(root / name)]
 
 
 def _paths(source: SourceSection, workspace: Workspace, say: Say) -> list[str]:
@@ -52,10 +56,14 @@ def _paths(source: SourceSection, workspace: Workspace, say: Say) -> list[str]:
 
 
 def files_of(path: str, root: Path, say: Say) -> list[str]:
-    """The one file of a path, or all of a folder or pattern that can be read."""
-    if not _stands_for_many(path, root):
-        return [path]
-    candidates = _candidates(path, root)
+    """The one file of a path, or all of a folder or pattern that can be read.
+
+    Raises SourceError where there is none, and for a folder in it that nobody may look into.
+    """
+    with _plain_path_errors(path):
+        if not _stands_for_many(path, root):
+            return [path]
+        candidates = _candidates(path, root)
     found = [name for name in candidates if is_readable(root / name)]
     if not found:
         what = "no file to read in this folder" if (root / path).is_dir() else "no file to read matches"
@@ -64,6 +72,17 @@ def files_of(path: str, root: Path, say: Say) -> list[str]:
         others = _endings(name for name in candidates if not is_readable(root / name))
         say(f"{path}: skipped {len(candidates) - len(found)} of unknown kind: {others}")
     return found
+
+
+@contextmanager
+def _plain_path_errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise SourceError("cannot be read: Permission denied", where=str(error.filename or path)) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SourceError(f"names no file or folder: {reason}", where=path) from error
 
 
 def _stands_for_many(path: str, root: Path) -> bool:
@@ -77,9 +96,32 @@ def _candidates(path: str, root: Path) -> list[str]:
         return []
     folder, pattern = (Path(path), "**/*") if (root / path).is_dir() else _divided(path)
     start = root / folder
+    if "**" in pattern:
+        _refuse_closed(start)
     found = (file.relative_to(start) for file in start.glob(pattern) if file.is_file())
-    shown = (file for file in found if not any(part.startswith(".") for part in file.parts))
+    shown = [file for file in found if not any(part.startswith(".") for part in file.parts)]
+    for file in shown:
+        _refuse_undecoded(str(folder / file))
     return [str(folder / file) for file in sorted(shown) if (start / file) != root / RECIPE_NAME]
+
+
+def _refuse_closed(start: Path) -> None:
+    """Raise PermissionError for a folder below that cannot be listed: a pattern passes it over in silence."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for folder, inner, _ in os.walk(start, onerror=fail):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        if not os.access(folder, os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+
+
+def _refuse_undecoded(name: str) -> None:
+    """Raise SourceError for a name that is not UTF-8: no table and no report could tell of it."""
+    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
+        shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        raise SourceError("the name of the file is not UTF-8", where=shown, allowed="rename it")
 
 
 def _divided(path: str) -> tuple[Path, str]:

@@ -62,10 +62,10 @@ def read_records(path: Path, name: str, agents: Sequence[str] = ()) -> Iterator[
     missing, empty or of an unknown kind, and at the end for one with more than 1 % of unreadable records, naming the
     first. Records whose fault stands alone do not count, unless there are no others.
     """
-    _refuse_no_file(path, name)
     count, unreadable, alone = 0, 0, 0
     first: Record | None = None
     try:
+        _refuse_no_file(path, name)
         suffix = _suffix(path, name)
         for record in _reader(suffix, agents)(path, name):
             count += 1
@@ -98,7 +98,7 @@ def _refuse_no_file(path: Path, name: str) -> None:
         close = difflib.get_close_matches(path.name, siblings, n=1)
         raise SourceError("no such file", where=name, allowed=f"did you mean {close[0]}?" if close else None)
     if not path.is_file():
-        raise SourceError("is a folder, not a file", where=name)
+        raise SourceError("is a folder, not a file" if path.is_dir() else "is no file", where=name)
     if path.stat().st_size == 0:
         raise SourceError("the file is empty", where=name)
 

@@ -68,3 +68,11 @@ def test_paths_through_links_are_kept_relative_too(workspace: Workspace, tmp_pat
     (tmp_path / "link").symlink_to(workspace.root)
 
     assert Workspace(tmp_path / "link").relative(workspace.root / "a.csv") == Path("a.csv")
+
+
+def test_the_current_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(WorkspaceError, match=r"\.: the folder cannot be looked into: No such file or directory"):
+        Workspace.find(Path())

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -35,6 +36,7 @@ def test_questions_are_read_in_order_with_topics_and_other_fields_ignored(tmp_pa
         ('{"question": "a?", "facts": [7]}', "a fact is no text"),
         ('{"question": "a?", "facts": ["x"], "topic": 7}', "topic is no text"),
         ('{"question": "a?", "facts": ["x", "€"]}', "a fact is no text"),
+        ("[" * 100_000, "nested too deeply"),
         (GOOD.upper().replace("QUESTION", "question").replace("FACTS", "facts"), "the same question as in line 1"),
     ],
 )
@@ -59,3 +61,14 @@ def test_an_empty_file_is_refused(tmp_path):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(EvaluationError, match=r"nowhere\.jsonl: cannot read the questions: No such file"):
         read_questions(tmp_path / "nowhere.jsonl")
+
+
+def test_what_no_report_could_hold_is_replaced(tmp_path):
+    line = r'{"question": "Half \ud800?", "facts": ["x \udc00"], "note": %s}' % ("9" * 5_000)
+    assert read_questions(write(tmp_path / "golden.jsonl", line)) == [GoldenQuestion("Half \ufffd?", ("x \ufffd",))]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "golden.jsonl")
+    with pytest.raises(EvaluationError, match=r"golden\.jsonl: is no file"):
+        read_questions(tmp_path / "golden.jsonl")

@@ -32,8 +32,9 @@ def test_anything_else_is_refused_unless_forced(evaluated, run, judge, verdict):
     with pytest.raises(GateRefused, match=f"the verdict on {run} is {verdict}: Worse beyond chance") as refusal:
         luthier.promote(evaluated, run)
     assert refusal.value.exit_code == 2
-    with pytest.raises(GateRefused):
-        luthier.promote(evaluated, run, force="")  # no reason is no reason
+    for no_reason in ("", " \n"):
+        with pytest.raises(GateRefused):
+            luthier.promote(evaluated, run, force=no_reason)
     assert released(evaluated) is None
     assert evaluated.registry.list("release") == []
     promoted = luthier.promote(evaluated, run, force="the board wants it")

@@ -1,3 +1,6 @@
+import errno
+import os
+
 import pytest
 
 from luthier.core.errors import SourceError
@@ -100,3 +103,30 @@ def test_queries_and_data_sets_become_files_of_the_workspace(tmp_path, monkeypat
     assert (hub.path, hub.format, hub.hub) == (".luthier/sources/org--name@abc/train.parquet", "text", "")
     assert one.path.startswith(".luthier/sources/query-")
     assert one.path != other.path
+
+
+@pytest.mark.parametrize(("path", "why"), [("a" * 300, "File name too long"), ("raw/**x/*.csv", "Invalid pattern")])
+def test_what_names_nothing_is_one_sentence(raw, path, why):
+    with pytest.raises(SourceError, match=rf"names no file or folder: {why}"):
+        listed(raw, path)
+
+
+def test_a_name_that_is_not_utf8_is_refused(raw):
+    (raw / "raw" / os.fsdecode(b"caf\xe9.csv")).write_text("x")
+    with pytest.raises(SourceError, match=r"^raw/caf\\xe9\.csv: the name of the file is not UTF-8 \(rename it\)"):
+        listed(raw, "raw")
+
+
+@pytest.mark.parametrize("path", ["raw", "raw/**/*.csv"])
+def test_a_folder_that_is_closed_is_no_folder_without_files(raw, monkeypatch, path):
+    """As for another user than root, whom no folder is closed to."""
+    opened = os.scandir
+
+    def closed(folder):
+        if str(folder).endswith("deep"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return opened(folder)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(SourceError, match=r"raw/deep: cannot be read: Permission denied"):
+        listed(raw, path)

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,8 @@ def test_missing_empty_and_unknown_files(tmp_path: Path) -> None:
     assert refused(tmp_path / "tickets.csv", "tickets.csv") == "tickets.csv: holds no records"
     assert refused(tmp_path / "folder.csv", "folder.csv") == "folder.csv: is a folder, not a file"
     assert refused(tmp_path / "notes.odt", "notes.odt").startswith("notes.odt: cannot read files with .odt (.csv, ")
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert refused(tmp_path / "pipe.csv", "pipe.csv") == "pipe.csv: is no file"
