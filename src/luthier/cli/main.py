@@ -1,5 +1,6 @@
 """Entry point: runs a command, and turns errors into one sentence and an exit code."""
 
+import errno
 import gc
 import logging
 import os
@@ -14,12 +15,15 @@ from luthier.cli.console import LONE_SURROGATE, print_text
 from luthier.cli.exit_codes import INTERRUPTED, USER_ERROR
 from luthier.core.errors import LuthierError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What writing to a full disk or past a limit ends in. Such an error without a file's name is one of a stream."""
+
 
 def main() -> None:
     """Run `luthier` with the arguments of the process and exit: 0 done, 1 user error, 2 refused by a gate."""
     if os.environ.get("RANK", "0") != "0":  # of the processes that torchrun starts the first one speaks
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (until the end)
-    code = run(sys.argv[1:])
+    code = _delivered(run(sys.argv[1:]))
     gc.freeze()  # what a process that ends still holds need not be looked through for garbage
     sys.exit(code)
 
@@ -37,9 +41,26 @@ def run(arguments: list[str]) -> int:
         return _fail(f"{error.format_message()} (see: {command} --help)", USER_ERROR)
     except LuthierError as error:
         return _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        return _fail(f"cannot write: {error.strerror}", USER_ERROR)
     if code == INTERRUPTED:
         return _fail("stopped", INTERRUPTED)
     return code if isinstance(code, int) else 0
+
+
+def _delivered(code: int) -> int:
+    """The exit code of a command, 1 where what it printed cannot be written after all."""
+    try:
+        if sys.stdout is not None:  # None where it was closed from the start
+            sys.stdout.flush()
+    except OSError as error:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (for its descriptor)
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())  # the rest, which Python would try to write at its end
+        if code == 0 and error.errno != errno.EPIPE:  # who reads no further, as `head`, wants no more
+            return _fail(f"cannot write: {error.strerror}", USER_ERROR)
+    return code
 
 
 def _fail(sentence: str, code: int) -> int:

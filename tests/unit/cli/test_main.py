@@ -1,7 +1,11 @@
 """How commands end: what is said, and the exit code."""
 
+import os
 import re
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -96,3 +100,20 @@ def test_names_of_files_say_nothing_to_the_terminal(command, lay_out_shop, tmp_p
         ended = command(tmp_path, *arguments)
         assert "\x1b" not in ended.out + ended.err
         assert "\\x1b[31m" in ended.out + ended.err, arguments
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("argument", ["--version", "--help"])
+def test_what_cannot_be_written_is_one_sentence(unbuffered, argument):
+    """A full disk behind `luthier ... > file`, as the device that is always full shows it."""
+    program = f"import sys; sys.argv = ['luthier', '{argument}']; from luthier.cli import main; main()"
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+    assert (done.returncode, done.stderr) == (1, "luthier: cannot write: No space left on device\n")
