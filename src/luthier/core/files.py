@@ -77,7 +77,15 @@ def _plain_write_errors(path: Path) -> Iterator[None]:
 
 
 def default_cache_root() -> Path:
-    """`LUTHIER_CACHE`, or `luthier` in the user's cache folder."""
-    if chosen := os.environ.get("LUTHIER_CACHE"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "luthier"
+    """`LUTHIER_CACHE`, or `luthier` in the user's cache folder.
+
+    Raises WorkspaceError where that is below a home folder and the user has none.
+    """
+    try:
+        if chosen := os.environ.get("LUTHIER_CACHE"):
+            return Path(chosen).expanduser()
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "luthier"
+    except RuntimeError as error:
+        raise WorkspaceError(
+            "there is no home folder to keep models in", where="LUTHIER_CACHE", allowed="set it to a folder of yours"
+        ) from error

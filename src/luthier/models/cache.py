@@ -8,6 +8,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from luthier.core.errors import WorkspaceError
 from luthier.core.files import write_text
 from luthier.core.identity import file_digest
 
@@ -54,6 +55,14 @@ class ModelCache:
         return content if isinstance(content, dict) else {}
 
     def _update(self, index: str, entries: dict[str, Any]) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.root / f"{index}.lock"):
-            write_text(self.root / f"{index}.json", json.dumps(self._read(index) | entries, indent=1))
+        """Raises WorkspaceError where the cache cannot be written."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.root / f"{index}.lock"):
+                write_text(self.root / f"{index}.json", json.dumps(self._read(index) | entries, indent=1))
+        except OSError as error:
+            raise WorkspaceError(
+                f"the cache of models cannot be written: {error.strerror or error}",
+                where=str(self.root),
+                allowed="set LUTHIER_CACHE to a folder of yours",
+            ) from error

@@ -31,10 +31,13 @@ class Ranks:
     def join(cls) -> "Ranks":
         """Meet the other processes that torchrun or Ray has started; alone where none has. Gradients go through gloo.
 
-        Raises TrainingError where the others cannot be reached.
+        Raises TrainingError where the others cannot be reached, or WORLD_SIZE does not say how many they are.
         """
         if not dist.is_initialized():
-            if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            size = os.environ.get("WORLD_SIZE", "1")
+            if not size.isdecimal():
+                raise TrainingError(f"WORLD_SIZE is {size!r}", where="torchrun", allowed="a whole number")
+            if int(size) == 1:
                 return cls()
             try:
                 dist.init_process_group("gloo")

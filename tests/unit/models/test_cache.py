@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from luthier.core.errors import WorkspaceError
 from luthier.core.files import default_cache_root
 from luthier.core.identity import file_digest
 from luthier.models import cache as cache_module
@@ -79,3 +80,17 @@ def test_damaged_index_counts_as_empty(content: str, cache: ModelCache, files: l
 
     assert cache.lookup("pypi:x") is None
     assert cache.digest(files) == file_digest(files)
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, files: list[Path]) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(
+        WorkspaceError, match=r"cache: the cache of models cannot be written: File exists \(set LUTHIER"
+    ):
+        ModelCache(tmp_path / "cache").digest(files)
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LUTHIER_CACHE", "~no-such-user/models")
+    with pytest.raises(WorkspaceError, match=r"^LUTHIER_CACHE: there is no home folder to keep models in"):
+        default_cache_root()

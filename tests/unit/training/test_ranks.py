@@ -93,3 +93,9 @@ def test_others_that_cannot_be_reached_are_a_training_error(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(TrainingError, match="torchrun: the other processes cannot be reached"):
         Ranks.join()
+
+
+def test_a_size_that_is_no_number_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "x")
+    with pytest.raises(TrainingError, match=r"torchrun: WORLD_SIZE is 'x' \(a whole number\)"):
+        Ranks.join()
