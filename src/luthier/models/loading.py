@@ -162,4 +162,6 @@ def plain_attention(model: PreTrainedModel) -> str:
 
 
 def _in_one_line(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"a file has no field {error}"
     return " ".join(str(error).split()) or type(error).__name__

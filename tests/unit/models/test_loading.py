@@ -152,3 +152,10 @@ def test_loading_prints_nothing(tiny_base: BaseFiles, capfd: pytest.CaptureFixtu
     load_tokenizer(tiny_base)
 
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_tokenizer_that_lacks_a_field_says_which(tiny_model_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_model_folder, tmp_path / "base"))
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(ModelError, match="cannot load the tokenizer: a file has no field 'added_tokens'"):
+        load_tokenizer(BaseFiles("base", folder, ""))
