@@ -2,18 +2,19 @@
 
 import ctypes
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+
+from luthier.core.processes import process_count
 
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory() -> int:
     """Bytes that this process can still get: of the machine or the container that it runs in, and of that its share
-    among the processes that torchrun has started here."""
+    among the processes that torchrun has started here. Raises TrainingError where LOCAL_WORLD_SIZE is no number."""
     free = psutil.virtual_memory().available
     try:
         limit, used = ((_CGROUP / name).read_text().strip() for name in ("memory.max", "memory.current"))
@@ -21,7 +22,7 @@ def free_memory() -> int:
         limit = "max"
     if limit != "max":
         free = min(free, max(0, int(limit) - int(used)))
-    return free // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return free // process_count("LOCAL_WORLD_SIZE")
 
 
 def release_free_pages() -> bool:

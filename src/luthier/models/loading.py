@@ -163,5 +163,5 @@ def plain_attention(model: PreTrainedModel) -> str:
 
 def _in_one_line(error: Exception) -> str:
     if isinstance(error, KeyError):
-        return f"a file has no field {error}"
+        return f"{error} is missing in a file, or unknown"
     return " ".join(str(error).split()) or type(error).__name__

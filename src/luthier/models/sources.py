@@ -171,16 +171,20 @@ def _from_hub(repository: str, cache: ModelCache, say: Say, where: str) -> BaseF
 
 
 def refuse_untrusted(folder: Path, name: str) -> None:
-    """Raise ModelError unless the folder is a model that is safe to load: no pickle, no code of its own."""
+    """Raise ModelError unless the folder is a model, and one that is safe to load: no pickle, no code of its own."""
     for path in folder.glob("*.json"):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ModelError(f"{path.name} is not valid JSON: {error}", where=name) from error
+        if path.name in ("config.json", "tokenizer_config.json") and not isinstance(content, dict):
+            raise ModelError(f"{path.name} holds no fields", where=name)
         if isinstance(content, dict) and "auto_map" in content:
             raise ModelError(
                 f"{path.name} asks to run code of the model's own (auto_map), which is refused", where=name
             )
+        if path.name == "config.json" and "model_type" not in content:
+            raise ModelError("config.json has no model_type, which says what kind of model it is", where=name)
     if not (folder / "config.json").is_file():
         raise ModelError(
             "no config.json", where=name, allowed="a folder with config, tokenizer and safetensors or GGUF"

@@ -9,6 +9,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from luthier.core.artefacts import Feedback
+from luthier.core.characters import LONE_SURROGATE
 from luthier.core.errors import RegistryError
 from luthier.core.identity import content_id
 from luthier.core.requests import FeedbackRecord, RequestRecord
@@ -17,7 +18,7 @@ from luthier.store.artefacts import put_artefact
 from luthier.store.tables import feedback as feedback_table
 from luthier.store.tables import requests
 
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_UNSTORABLE = re.compile(f"\0|{LONE_SURROGATE.pattern}")
 """Characters that JSON can carry and databases cannot: NUL and halves of surrogate pairs."""
 
 

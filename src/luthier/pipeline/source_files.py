@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from luthier.core.characters import LONE_SURROGATE
 from luthier.core.errors import SourceError
 from luthier.core.identity import content_id
 from luthier.core.recipe import DataSection, SourceSection
@@ -119,7 +120,7 @@ def _refuse_closed(start: Path) -> None:
 
 def _refuse_undecoded(name: str) -> None:
     """Raise SourceError for a name that is not UTF-8: no table and no report could tell of it."""
-    if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
+    if not name.isascii() and LONE_SURROGATE.search(name):
         shown = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
         raise SourceError("the name of the file is not UTF-8", where=shown, allowed="rename it")
 

@@ -4,13 +4,21 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from luthier.core.errors import RecipeError
+from luthier.core.recipe import read_yaml
 
-Amount = Annotated[float, Field(ge=0)]
-AboveZero = Annotated[float, Field(gt=0)]
+
+def _number(value: object) -> object:
+    """Refuse true and false, which pydantic takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number, not {str(value).lower()}")
+    return value
+
+
+Amount = Annotated[float, Field(ge=0), BeforeValidator(_number)]
+AboveZero = Annotated[float, Field(gt=0), BeforeValidator(_number)]
 
 
 class _Part(BaseModel):
@@ -75,9 +83,9 @@ class Prices(_Part):
     watts_here: Amount
     share_of_flops: Shares
     share_of_bandwidth: AboveZero
-    least_seconds_a_step: Annotated[float, Field(ge=0)] = 0.05
+    least_seconds_a_step: Amount = 0.05
     hardware: tuple[Hardware, ...]
-    months: Annotated[int, Field(gt=0)]
+    months: Annotated[int, Field(gt=0), BeforeValidator(_number)]
     trainings: Trainings
     people: People
     serving: Serving
@@ -91,11 +99,10 @@ def default_prices() -> str:
 
 def read_prices(text: str, where: str) -> Prices:
     """The prices in YAML text. Raises RecipeError that names the field which is wrong."""
+    tree = read_yaml(text, where, "not valid YAML")
     try:
-        return Prices.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise RecipeError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where) from error
+        return Prices.model_validate(tree)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the file"
-        raise RecipeError(f"{field}: {first['msg'][:1].lower()}{first['msg'][1:]}", where=where) from error
+        field, fault = ".".join(map(str, first["loc"])) or "the file", first["msg"].removeprefix("Value error, ")
+        raise RecipeError(f"{field}: {fault[:1].lower()}{fault[1:]}", where=where) from error

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
-import yaml
-
-from luthier.core.errors import SourceError
+from luthier.core.errors import RecipeError, SourceError
 from luthier.core.files import atomic_directory
+from luthier.core.recipe import read_yaml
 from luthier.sources.compression import PACKED
 
 _ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
@@ -121,8 +120,8 @@ def _card_patterns(card: str, split: str) -> Iterator[str]:
     if not card.startswith("---"):
         return
     try:
-        head = yaml.safe_load(card.split("---", 2)[1])
-    except yaml.YAMLError:
+        head = read_yaml(card.split("---", 2)[1], _CARD, "not valid YAML")
+    except RecipeError:
         return
     configs = head.get("configs") if isinstance(head, Mapping) else None
     for config in configs if isinstance(configs, list) else []:

@@ -1,14 +1,13 @@
 """One record of a source file, as it was read."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
+from luthier.core.characters import LONE_SURROGATE
 from luthier.core.rows import Origin
 
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN = (str, bool, int, type(None))
 
 
@@ -68,7 +67,7 @@ def without_lone_surrogates(value: object) -> object:
     Raises RecursionError for a value that is nested too deeply.
     """
     if isinstance(value, str):
-        return value if value.isascii() else _LONE_SURROGATE.sub("\ufffd", value)
+        return value if value.isascii() else LONE_SURROGATE.sub("\ufffd", value)
     if isinstance(value, dict):
         return {without_lone_surrogates(key): without_lone_surrogates(inner) for key, inner in value.items()}
     if isinstance(value, list):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -11,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from luthier.core.characters import LONE_SURROGATE
 from luthier.core.files import write_text
 from luthier.core.identity import file_digest
 from luthier.sources.reading import read_records
@@ -35,7 +35,6 @@ _GROUP_CHARACTERS = 8_000_000
 _SHARD_RECORDS = 20_000
 _SHARD_CHARACTERS = 128_000_000
 _MAX_FIELD_NAMES = 1_000
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,4 +234,4 @@ class _ShardWriter:
 def _as_json(value: object) -> str:
     """JSON in plain Unicode; halves of surrogate pairs, which no file can hold, become U+FFFD."""
     text = json.dumps(value, ensure_ascii=False)
-    return text if text.isascii() else _LONE_SURROGATE.sub("\ufffd", text)
+    return text if text.isascii() else LONE_SURROGATE.sub("\ufffd", text)

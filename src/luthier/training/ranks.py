@@ -4,7 +4,6 @@ All of them know the whole schedule, so that the only things they exchange are g
 same step. `torchrun` or Ray Train starts them and says which is which.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from luthier.core.errors import TrainingError
+from luthier.core.processes import process_count
 
 T = TypeVar("T")
 
@@ -34,10 +34,7 @@ class Ranks:
         Raises TrainingError where the others cannot be reached, or WORLD_SIZE does not say how many they are.
         """
         if not dist.is_initialized():
-            size = os.environ.get("WORLD_SIZE", "1")
-            if not size.isdecimal():
-                raise TrainingError(f"WORLD_SIZE is {size!r}", where="torchrun", allowed="a whole number")
-            if int(size) == 1:
+            if process_count("WORLD_SIZE") == 1:
                 return cls()
             try:
                 dist.init_process_group("gloo")

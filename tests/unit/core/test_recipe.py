@@ -108,14 +108,24 @@ def test_all_faults_are_told_at_once() -> None:
         ("- name", "luthier.yaml: empty, or not a mapping of fields (see: luthier init)"),
         ("name: a\nmodel: {base: [\n", "luthier.yaml, line 3: not valid YAML: "),
         ("name: a\n\tmodel: b\n", "luthier.yaml, line 2: not valid YAML: "),
-        (SMALLEST + "model: {base: other}\n", "luthier.yaml, line 5: not valid YAML: model is given twice"),
-        (SMALLEST + "training:\n  seed: 1\n  seed: 2\n", "luthier.yaml, line 7: not valid YAML: seed is given twice"),
+        (SMALLEST + "model: {base: other}\n", "luthier.yaml, line 5: model is given twice"),
+        (SMALLEST + "training:\n  seed: 1\n  seed: 2\n", "luthier.yaml, line 7: seed is given twice"),
         (SMALLEST + "training: !!python/object/apply:os.system [ls]\n", "luthier.yaml, line 5: not valid YAML: "),
         (SMALLEST + "1: 2\n", "luthier.yaml: 1: keys should be strings"),
         (SMALLEST + "[a]: 2\n", "luthier.yaml, line 5: not valid YAML: a field's name must be text"),
         (SMALLEST + "from: 2020-13-01\n", "luthier.yaml, line 5: not valid YAML: 2020-13-01 is no timestamp"),
         (SMALLEST + "count: !!int ''\n", "luthier.yaml, line 5: not valid YAML: "),
         (SMALLEST + "count: !!int many\n", "luthier.yaml, line 5: not valid YAML: many is no int"),
+        (SMALLEST + f"count: 1{':1' * 300}.0\n", "luthier.yaml, line 5: not valid YAML: 1:1:1"),
+        (
+            SMALLEST + 'odd: "\\UFFFFFFFF"\n',
+            "luthier.yaml, line 5: not valid YAML: an escape, or YAML's version, is too",
+        ),
+        (
+            SMALLEST + 'odd: "\\U00110000"\n',
+            "luthier.yaml, line 5: not valid YAML: an escape, or YAML's version, is too",
+        ),
+        (f"%YAML 1.{'1' * 5_000}\n---\n{SMALLEST}", "luthier.yaml, line 1: not valid YAML: an escape, or YAML's"),
         (SMALLEST + "\0", "luthier.yaml, line 5: not valid YAML: the character U+0000 is not allowed"),
         (
             SMALLEST + "more: " + "[" * 600 + "]" * 600,
@@ -150,9 +160,47 @@ def test_sections_that_merge_each_other_many_times_are_refused(merged: str) -> N
         parse_recipe(f"{SMALLEST}a0: &a0 {{x: 1}}\n{doubled}", where="luthier.yaml")
 
     assert re.fullmatch(
-        r"luthier.yaml, line \d+: not valid YAML: sections are merged with << into more than 10,000 fields",
-        str(caught.value),
+        r"luthier.yaml, line \d+: sections are merged with << into more than 10,000 fields", str(caught.value)
     )
+
+
+@pytest.mark.parametrize("times", [1, 20_000])
+def test_a_large_section_is_not_merged_many_times_before_that_is_refused(times: int) -> None:
+    large = ", ".join(f"x{number}: 1" for number in range(1_000))
+    fault = "sections are merged" if times > 1 else "unknown field a"
+
+    with pytest.raises(RecipeError, match=fault):
+        parse_recipe(f"{SMALLEST}a: &a {{{large}}}\nb: {{<<: [{', '.join(['*a'] * times)}]}}\n")
+
+
+def test_json_with_tabs_and_characters_in_two_escapes_is_read() -> None:
+    text = json.dumps(
+        yaml.safe_load(SMALLEST) | {"data": {"sources": [{"path": "raw"}], "system": "\U0001f600"}}, indent="\t"
+    )
+
+    assert "\\ud83d\\ude00" in text
+    assert "\t" in text
+    assert parse_recipe(text).data.system == "\U0001f600"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{\n\t"name": "a",\n\t"name": "b"\n}', "luthier.yaml, line 3: name is given twice"),
+        ('{"data": {"system": "a", "system": "b"}}', "luthier.yaml: system is given twice"),
+        ('{\n\t"name": "a"\n\t"task": "chat"\n}', "luthier.yaml, line 2: not valid YAML: "),
+        (
+            '{"a": ' + "[" * 2_000 + "]" * 2_000 + "}",
+            "luthier.yaml: not valid YAML: brackets inside brackets, too deep",
+        ),
+        ('{"training": {"seed": NaN}}', "luthier.yaml: name is missing; "),
+    ],
+)
+def test_json_that_is_no_recipe_is_told_as_yaml_is(text: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(text, where="luthier.yaml")
+
+    assert str(caught.value).startswith(message)
 
 
 def test_sections_take_over_fields_of_others_and_their_own_go_first() -> None:

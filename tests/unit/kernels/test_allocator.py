@@ -6,6 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from luthier.core.errors import TrainingError
 from luthier.kernels import allocator
 
 
@@ -44,3 +45,6 @@ def test_a_container_may_have_less_than_the_machine(
     assert allocator.free_memory() == (600 if share is None else pytest.approx(whole, rel=0.2))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert allocator.free_memory() == (300 if share is None else pytest.approx(whole / 2, rel=0.2))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "x")
+    with pytest.raises(TrainingError, match="LOCAL_WORLD_SIZE is 'x'"):
+        allocator.free_memory()

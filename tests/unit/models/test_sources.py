@@ -179,7 +179,15 @@ def test_pickled_weights_are_refused(name: str, find: Find, copied: Path) -> Non
         find("models/mine")
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "no config.json"), ("{", "config.json is not valid JSON")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "no config.json"),
+        ("{", "config.json is not valid JSON"),
+        ("[]", "config.json holds no fields"),
+        ("{}", "config.json has no model_type"),
+    ],
+)
 def test_folder_without_sound_configuration_is_refused(
     content: str | None, reason: str, find: Find, copied: Path
 ) -> None:
@@ -188,6 +196,13 @@ def test_folder_without_sound_configuration_is_refused(
         (copied / "config.json").write_text(content)
 
     with pytest.raises(ModelError, match=f"models/mine: {reason}"):
+        find("models/mine")
+
+
+def test_folder_whose_tokenizer_has_no_settings_is_refused(find: Find, copied: Path) -> None:
+    (copied / "tokenizer_config.json").write_text("[]")
+
+    with pytest.raises(ModelError, match=r"models/mine: tokenizer_config\.json holds no fields$"):
         find("models/mine")
 
 

@@ -288,8 +288,10 @@ def test_preferences_are_a_task_of_their_own(read, text, loss, beta, left_out):
         ("base_model: " + "[" * 2000, r"theirs\.yml: neither YAML nor JSON: brackets inside brackets"),
         (
             "\n".join(["a0: &a0 {x: 1}", *(f"a{n + 1}: &a{n + 1} {{<<: [*a{n}, *a{n}]}}" for n in range(60))]),
-            r"theirs\.yml, line \d+: neither YAML nor JSON: sections are merged",
+            r"theirs\.yml, line \d+: sections are merged",
         ),
+        ("base_model: m\nbase_model: n", r"theirs\.yml, line 2: base_model is given twice"),
+        ('{"base_model": "m", "base_model": "n"}', r"theirs\.yml: base_model is given twice"),
         ("base_model: m\nlearning_rate: -1", r"theirs\.yml: training\.learning_rate: input should be greater than 0"),
         ("base_model: m\nadapter: lora\nlora_r: many", r"theirs\.yml: adapter\.r: "),
         ("model_name_or_path: m\nstage: sft\nlora_rank: many", r"theirs\.yml: adapter\.r: "),
@@ -299,6 +301,39 @@ def test_what_cannot_be_a_recipe_is_refused_and_leaves_nothing(read, tmp_path, t
     with pytest.raises(RecipeError, match=sentence):
         read(text)
     assert not (tmp_path / "shop").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "left_out"),
+    [
+        (r'"odd\n": 1', r"odd\n: 1"),
+        (r'"odd\ntask: causal_lm #": 1', r"odd\ntask: causal_lm #: 1"),
+        *((rf'odd: "a\u{end}task: causal_lm"', rf'odd: "a\u{end}task: causal_lm"') for end in ("0085", "2028", "2029")),
+        (r'odd: "\ud83d\ude00"', r'odd: "\ud83d\ude00"'),
+        ('odd: "\U0001f600"', r'odd: "\ud83d\ude00"'),
+        ("odd: {2020-01-01: 1}", "odd: { ..."),
+        ("odd: &odd [1, *odd]", "odd: [1, ..."),
+    ],
+)
+def test_what_is_left_out_stays_in_its_comment(read, line, left_out):
+    recipe, found = read(f"base_model: m\nadapter: lora\n{line}")
+    assert recipe.task == "chat"
+    assert found.without_counterpart == [left_out]
+
+
+def test_what_names_itself_many_times_is_left_out_in_few_words(read):
+    doubled = "\n".join(f"a{n + 1}: &a{n + 1} [*a{n}, *a{n}]" for n in range(60))
+    _, found = read(f"base_model: m\nadapter: lora\na0: &a0 [x]\n{doubled}")
+    assert len(found.without_counterpart) == 61
+    assert max(map(len, found.without_counterpart)) < 1100
+    assert found.without_counterpart[-1].endswith(" ...")
+
+
+def test_json_with_tabs_is_read(read):
+    config = {"model_name_or_path": "org/model", "use_peft": True, "learning_rate": 1e-5, "run_label": "\U0001f600"}
+    recipe, found = read(json.dumps(config, indent="\t"))
+    assert (recipe.model.base, recipe.training.learning_rate) == ("org/model", 1e-5)
+    assert found.without_counterpart == [r'run_label: "\ud83d\ude00"']
 
 
 def test_a_missing_file_and_an_existing_workspace(read):

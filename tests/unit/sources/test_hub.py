@@ -62,7 +62,8 @@ def test_an_unknown_split_is_told(tmp_path: Path, calls: list[str]) -> None:  # 
 def test_without_a_card_names_tell_the_split() -> None:
     names = ["data/test-0.parquet", "data/train-0.parquet", "training.csv", "en/train.jsonl"]
     assert files_of_split(names, "train", "") == ["data/train-0.parquet", "en/train.jsonl"]
-    assert files_of_split(names, "train", "---\n: [broken\n---\n") == ["data/train-0.parquet", "en/train.jsonl"]
+    for card in (": [broken", "date: 2024-13-45", "a: " + "[" * 600):
+        assert files_of_split(names, "train", f"---\n{card}\n---\n") == ["data/train-0.parquet", "en/train.jsonl"]
 
 
 def test_no_network_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

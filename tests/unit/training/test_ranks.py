@@ -97,5 +97,5 @@ def test_others_that_cannot_be_reached_are_a_training_error(monkeypatch):
 
 def test_a_size_that_is_no_number_is_one_sentence(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "x")
-    with pytest.raises(TrainingError, match=r"torchrun: WORLD_SIZE is 'x' \(a whole number\)"):
+    with pytest.raises(TrainingError, match=r"torchrun: WORLD_SIZE is 'x' \(a whole number from 1\)"):
         Ranks.join()

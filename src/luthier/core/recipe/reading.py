@@ -1,5 +1,6 @@
 """YAML text to a recipe."""
 
+import json
 import re
 from collections.abc import Iterable
 
@@ -17,6 +18,8 @@ SECRET = re.compile(
 MOST_MERGED = 10_000
 """Fields that sections may take over from others (`<<: *name`) in one file: a few that merge each other would else
 double, level by level, beyond all memory."""
+MOST_DEPTH = 100
+"""Levels of sections and lists in JSON; YAML's own reading ends not much deeper."""
 
 
 def parse_recipe(text: str, overrides: Iterable[str] = (), where: str = "recipe") -> Recipe:
@@ -42,9 +45,23 @@ def recipe_schema() -> dict[str, object]:
 
 
 def read_yaml(text: str, where: str, fault: str) -> object:
-    """The value of YAML or JSON text. Raises RecipeError that begins with `fault` and names the line of several."""
+    """The value of YAML or JSON text.
+
+    JSON is not all YAML: it may be indented by tabs, and writes some characters as two escapes. Raises RecipeError that
+    names the line of several, and begins with `fault` unless the text is sound and is not taken all the same.
+    """
     try:
+        if text.lstrip()[:1] in ("{", "["):
+            try:
+                return _not_too_deep(json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number))
+            except _RefusedError:
+                text = text.replace("\t", " ")  # the same JSON; YAML's reading knows the line
+            except ValueError:
+                pass  # brackets of YAML
         return yaml.load(text, _UniqueKeyLoader)
+    except _RefusedError as error:
+        mark = error.problem_mark
+        fault, problem, line = "", str(error.problem), mark.line if mark else 0
     except yaml.reader.ReaderError as error:
         problem, line = f"the character U+{int(error.character):04X} is not allowed", text[: error.position].count("\n")
     except yaml.YAMLError as error:
@@ -52,7 +69,8 @@ def read_yaml(text: str, where: str, fault: str) -> object:
         problem, line = str(getattr(error, "problem", "cannot be read")), mark.line if mark else 0
     except RecursionError:
         raise RecipeError(f"{fault}: brackets inside brackets, too deep", where=where) from None
-    raise RecipeError(f"{fault}: {problem}", where=f"{where}, line {line + 1}" if "\n" in text else where)
+    told = f"{fault}: {problem}" if fault else problem
+    raise RecipeError(told, where=f"{where}, line {line + 1}" if "\n" in text else where)
 
 
 def _apply_override(tree: dict[str, object], override: str) -> None:
@@ -72,10 +90,49 @@ def _apply_override(tree: dict[str, object], override: str) -> None:
     node[last] = read_yaml(value, f"-o {override}", "not a YAML value")
 
 
+class _RefusedError(yaml.constructor.ConstructorError):
+    """Sound YAML or JSON that is not taken all the same."""
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object. Raises _RefusedError for a key that stands twice."""
+    read = dict(pairs)
+    if len(read) < len(pairs):
+        raise _RefusedError
+    return read
+
+
+def _not_too_deep(value: object) -> object:
+    """The value that JSON was read to. Raises RecursionError where it has more than `MOST_DEPTH` levels."""
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    if level:
+        raise RecursionError
+    return value
+
+
+def _no_number(name: str) -> object:
+    raise ValueError(f"{name} is Python's, not JSON's")
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error; plain YAML would drop the first."""
 
     _merged = 0
+    _merging = 0
+
+    def fetch_more_tokens(self) -> None:
+        try:
+            super().fetch_more_tokens()
+        except (ValueError, OverflowError) as error:  # such as "\UFFFFFFFF"
+            fault = "an escape, or YAML's version, is too large a number"
+            raise yaml.scanner.ScannerError(None, None, fault, self.get_mark()) from error
 
     def compose_mapping_node(self, anchor: dict[str, yaml.Node]) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -85,22 +142,24 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a field's name must be text", key.start_mark)
             if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+                raise _RefusedError(None, None, f"{key.value} is given twice", key.start_mark)
             seen.add(key.value)
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        own = len(node.value)
+        """PyYAML calls this for a section that it makes, and from inside for each one whose fields that takes over."""
+        self._merging += 1
         super().flatten_mapping(node)
-        self._merged += max(0, len(node.value) - own)
+        self._merging -= 1
+        self._merged += len(node.value) if self._merging else 0
         if self._merged > MOST_MERGED:
             fault = f"sections are merged with << into more than {MOST_MERGED:,} fields"
-            raise yaml.constructor.ConstructorError(None, None, fault, node.start_mark)
+            raise _RefusedError(None, None, fault, node.start_mark)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         try:
             return super().construct_object(node, deep)
-        except (ValueError, TypeError, LookupError, AttributeError) as error:  # such as a 13th month
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:  # such as a 13th month
             fault = f"{node.value} is no {node.tag.rpartition(':')[2]}"
             raise yaml.constructor.ConstructorError(None, None, fault, node.start_mark) from error
 

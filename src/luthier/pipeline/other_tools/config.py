@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ from luthier.core.recipe import Recipe, parse_recipe
 Tool = Literal["LLaMA-Factory", "axolotl", "TRL"]
 Config = Mapping[str, Any]
 _ENDINGS = (".json", ".jsonl", ".csv", ".tsv", ".parquet", ".txt", ".gz", ".zst")
+_SHOWN_CHARACTERS = 1_000
 
 
 @dataclass(slots=True)
@@ -26,8 +28,7 @@ class ReadConfig:
     without_counterpart: list[str] = field(default_factory=list)
 
     def leave_out(self, name: str, value: object, why: str = "") -> None:
-        shown = json.dumps(value, ensure_ascii=False, default=str)
-        self.without_counterpart.append(f"{name}: {shown}{f' ({why})' if why else ''}")
+        self.without_counterpart.append(f"{_shown(name)[1:-1]}: {_shown(value)}{f' ({why})' if why else ''}")
 
     def recipe(self, name: str, where: str) -> str:
         """A recipe of this name as YAML, with what is left out as comments.
@@ -43,11 +44,28 @@ class ReadConfig:
             node[last] = value
         tree = {section: value for section, value in tree.items() if value != {}}
         text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, default_flow_style=False)
-        parse_recipe(text, where=where)
         comments = [f"# Read from a configuration of {self.tool}. Without counterpart here:"] * bool(
             self.without_counterpart
         )
-        return "\n".join([*comments, *(f"#   {left_out}" for left_out in self.without_counterpart), text])
+        whole = "\n".join([*comments, *(f"#   {left_out}" for left_out in self.without_counterpart), text])
+        parse_recipe(whole, where=where)
+        return whole
+
+
+def _shown(value: object) -> str:
+    """The value as JSON in ASCII, in which nothing ends the line of a comment.
+
+    It is cut off where it is long or JSON has no word for it: YAML's aliases make a few lines into endless values.
+    """
+    text = ""
+    with suppress(TypeError, ValueError, RecursionError):
+        for piece in json.JSONEncoder(default=str).iterencode(value):
+            text += piece
+            if len(text) > _SHOWN_CHARACTERS:
+                break
+        else:
+            return text
+    return f"{text[:_SHOWN_CHARACTERS].rstrip()} ..."
 
 
 @dataclass(frozen=True, slots=True)
