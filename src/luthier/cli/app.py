@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from luthier.cli import data, planning, registry, release, stages, start, tokenizer, use
+from luthier.cli.console import print_text
 from luthier.cli.options import help_without_command
 
 app = typer.Typer(
@@ -20,7 +21,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"luthier {version('luthier')}")
+        print_text(f"luthier {version('luthier')}")
         raise typer.Exit
 
 

@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
+from luthier.core.characters import LONE_SURROGATE
 from luthier.core.plain_json import finite
 
-LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-"""Bytes of a file name or an argument that are no UTF-8, as Python holds them; no terminal can be sent them."""
 _CONTROL = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f]|{LONE_SURROGATE.pattern}")
 
 
@@ -43,7 +42,7 @@ class TerminalReporter:
         self._printed: dict[str, int] = {}
 
     def say(self, text: str) -> None:
-        self._progress.console.print(escape(printable(text)), highlight=False, soft_wrap=True)
+        self._progress.console.print(Text(printable(text)), highlight=False, soft_wrap=True)
 
     def progress(self, what: str, done: int, total: int, detail: str = "") -> None:
         if not self._progress.console.is_terminal:
@@ -51,8 +50,8 @@ class TerminalReporter:
             return
         if what not in self._tasks:
             self._progress.start()
-            self._tasks[what] = self._progress.add_task(escape(printable(what)), total=total, detail="")
-        self._progress.update(self._tasks[what], completed=done, total=total, detail=escape(printable(detail)))
+            self._tasks[what] = self._progress.add_task(printable(what), total=total, detail="")
+        self._progress.update(self._tasks[what], completed=done, total=total, detail=printable(detail))
         if done >= total:
             self._progress.stop_task(self._tasks.pop(what))
             if not self._tasks:
@@ -80,13 +79,29 @@ class TerminalReporter:
 @contextmanager
 def terminal_reporter() -> Iterator[TerminalReporter]:
     """A reporter on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[detail]}"))
-    # Results that are printed meanwhile stay on standard output.
-    reporter = TerminalReporter(Progress(*columns, console=Console(stderr=True), redirect_stdout=False))
+    reporter = TerminalReporter(progress_on(Console(stderr=True)))
     try:
         yield reporter
     finally:
         reporter.close()
+
+
+def progress_on(console: Console) -> Progress:
+    """Bars of work as they look: what it is, how far it is, and a detail, all of them as they are said."""
+    what, detail = (TextColumn(text, markup=False) for text in ("{task.description}", "{task.fields[detail]}"))
+    # Results that are printed meanwhile stay on standard output.
+    return Progress(what, BarColumn(), MofNCompleteColumn(), detail, console=console, redirect_stdout=False)
+
+
+def has_colours() -> bool:
+    """Whether colours can be seen on standard output."""
+    console = Console()
+    return console.color_system is not None and not console.no_color
+
+
+def print_coloured(text: Text) -> None:
+    """`print_text` for text with colours."""
+    Console(highlight=False).print(text, soft_wrap=True)
 
 
 def print_json(value: object) -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
 import luthier
-from luthier.cli.console import print_json, print_table, print_text, printable
+from luthier.cli.console import has_colours, print_coloured, print_json, print_table, print_text, printable
 from luthier.cli.options import AsJson, help_without_command, open_here
 
 if TYPE_CHECKING:
@@ -59,14 +58,13 @@ def tokens(
     """Print rows as the model reads them, the tokens that it learns to write marked."""
     with open_here() as project:
         rows = luthier.show_tokens(project, dataset, split.value, limit, row)
-    console = Console(highlight=False)
-    coloured = console.color_system is not None and not console.no_color
+    coloured = has_colours()
     print_text(f"What the model learns to write is {'green' if coloured else 'between ⟦ and ⟧'}.")
     for read in rows:
         origin, counts = read.row.origin, f"{len(read.tokens):,} tokens, {read.tokens.target_tokens:,} targets"
         print_text(f"--- {read.row.id}  {origin.file} row {origin.row}: {counts}")
         if coloured:
-            console.print(_coloured(read.runs), soft_wrap=True)
+            print_coloured(_coloured(read.runs))
         else:
             print_text(_marked(read.runs))
 
@@ -116,7 +114,7 @@ def why(
             if record is None:
                 print_text(f"    {_shorten(entry.original)}")
             else:
-                print_text(json.dumps(json.loads(entry.original), indent=2, ensure_ascii=False))
+                _print_record(entry.original)
 
 
 @app.command()
@@ -183,6 +181,15 @@ def _coloured(runs: Sequence["Run"]) -> Text:
 def _marked(runs: Sequence["Run"]) -> str:
     parts = ((target, "".join(run.text for run in some)) for target, some in groupby(runs, lambda run: run.target))
     return "".join(f"⟦{text}⟧" if target else text for target, text in parts).rstrip("\n")
+
+
+def _print_record(original: str) -> None:
+    try:
+        record = json.loads(original)
+    except ValueError:
+        print_text(original)
+    else:
+        print_json(record)
 
 
 def _shorten(original: str) -> str:

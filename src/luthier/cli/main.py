@@ -4,6 +4,7 @@ import errno
 import gc
 import logging
 import os
+import select
 import sys
 import warnings
 from pathlib import Path
@@ -11,12 +12,14 @@ from pathlib import Path
 from typer.exceptions import TyperException
 
 from luthier.cli.app import app
-from luthier.cli.console import LONE_SURROGATE, print_text
-from luthier.cli.exit_codes import INTERRUPTED, USER_ERROR
+from luthier.cli.console import print_text
+from luthier.cli.exit_codes import INTERRUPTED, REFUSED, USER_ERROR
+from luthier.core.characters import LONE_SURROGATE
 from luthier.core.errors import LuthierError
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What writing to a full disk or past a limit ends in. Such an error without a file's name is one of a stream."""
+_STANDARD_OUTPUT = 1
 
 
 def main() -> None:
@@ -45,21 +48,32 @@ def run(arguments: list[str]) -> int:
         if error.errno not in _FULL or error.filename is not None:
             raise
         return _fail(f"cannot write: {error.strerror}", USER_ERROR)
+    except SystemExit as ended:  # what typer makes of a broken pipe, whichever it was
+        if not isinstance(ended.__context__, BrokenPipeError):
+            raise
+        return 0 if _nobody_reads() else _fail(f"cannot write: {ended.__context__.strerror}", USER_ERROR)
     if code == INTERRUPTED:
         return _fail("stopped", INTERRUPTED)
     return code if isinstance(code, int) else 0
 
 
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe that nobody reads any more, as `head` that has its lines."""
+    watched = select.poll()
+    watched.register(_STANDARD_OUTPUT, 0)
+    return bool(watched.poll(0))
+
+
 def _delivered(code: int) -> int:
-    """The exit code of a command, 1 where what it printed cannot be written after all."""
+    """The exit code of a command, 1 where one that was done cannot write after all what it printed."""
     try:
         if sys.stdout is not None:  # None where it was closed from the start
             sys.stdout.flush()
     except OSError as error:
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (for its descriptor)
             os.dup2(nowhere.fileno(), sys.stdout.fileno())  # the rest, which Python would try to write at its end
-        if code == 0 and error.errno != errno.EPIPE:  # who reads no further, as `head`, wants no more
-            return _fail(f"cannot write: {error.strerror}", USER_ERROR)
+        if code in (0, REFUSED) and error.errno != errno.EPIPE:  # who reads no further wants no more
+            return _fail(f"cannot write: {error.strerror}", code or USER_ERROR)
     return code
 
 

@@ -1,5 +1,6 @@
 """Options that many commands share, and the project they open."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import luthier
-from luthier.cli.console import terminal_reporter
+from luthier.cli.console import print_text, terminal_reporter
 from luthier.cli.exit_codes import USER_ERROR
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def help_without_command(context: typer.Context) -> None:
     """Callback of a group: where no command is named, print which ones there are."""
     if context.invoked_subcommand is None:
-        typer.echo(context.get_help(), err=True)
+        print_text(context.get_help(), file=sys.stderr)
         raise typer.Exit(USER_ERROR)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -158,14 +159,16 @@ def export(folder: Path, target: Path) -> list[Path]:
 
     Every line has `source` {file, row}; chat rows `messages`, text rows `text`, and rows that have them `tools`,
     `label`, `rejected`, `rating` and `flags`; ledger lines `kept`, `rows`, `reasons`, `flags`.
-    Files of these names are replaced, others in `target` stay.
+    Files of these names are replaced, all of them or none; others in `target` stay. Raises DatasetError for a damaged
+    dataset.
     """
-    paths = [target / f"{split}.jsonl" for split in SPLITS]
-    for split, path in zip(SPLITS, paths, strict=True):
-        _write_lines(path, (_row_line(row) for row, row_split in iterate_rows(folder) if row_split == split))
-    ledger = target / "ledger.jsonl"
-    _write_lines(ledger, (_ledger_line(entry) for entry in read_ledger(folder)))
-    return [*paths, ledger]
+    paths = [target / f"{name}.jsonl" for name in (*SPLITS, "ledger")]
+    with ExitStack() as written:
+        *splits, ledger = (written.enter_context(atomic_path(path)) for path in paths)
+        for split, path in zip(SPLITS, splits, strict=True):
+            _write_lines(path, (_row_line(row) for row, row_split in iterate_rows(folder) if row_split == split))
+        _write_lines(ledger, (_ledger_line(entry) for entry in read_ledger(folder)))
+    return paths
 
 
 def _row_line(row: Row) -> dict[str, object]:
@@ -191,7 +194,7 @@ def _source(origin: Origin) -> dict[str, object]:
 
 
 def _write_lines(path: Path, lines: Iterator[dict[str, object]]) -> None:
-    with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as handle:
+    with path.open("w", encoding="utf-8") as handle:
         for line in lines:
             handle.write(json.dumps(line, ensure_ascii=False) + "\n")
 

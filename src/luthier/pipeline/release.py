@@ -81,6 +81,7 @@ def released(project: Project) -> Artefact | None:
 
 
 def _reasons(evaluation: Artefact) -> str:
+    """The sentences of the gates that refuse; what is allowed follows the last one."""
     gates = evaluation.summary["gates"]
     assert isinstance(gates, list)
-    return "; ".join(gate["reason"] for gate in gates if gate["verdict"] != "pass")
+    return " ".join(gate["reason"] for gate in gates if gate["verdict"] != "pass").removesuffix(".")

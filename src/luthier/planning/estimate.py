@@ -1,6 +1,6 @@
 """The figures of a plan: memory, time, cost, data, and what to change."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from luthier.planning.choices import memory_advice
 from luthier.planning.duration import Around, Range, Schedule, training_cost, training_seconds
@@ -55,19 +55,21 @@ def estimate(
     """Everything that a plan says of this machine, from sizes and a speed that a short probe measured or that was
     projected; `factor` is what the probe found of the memory that grows with the batch, relative to the calculation."""
     seconds = training_seconds(schedule, tokens_per_second, around)
+    shorter = replace(schedule, num_train_epochs=max(1, schedule.num_train_epochs - 1))
+    saved = seconds.expected - training_seconds(shorter, tokens_per_second, around).expected
     return PlanFigures(
         memory=setup.memory.corrected(factor),
         seconds=seconds,
         cost=training_cost(seconds, machine.price_per_hour),
         data=data,
-        advice=(*memory_advice(setup, machine.memory_bytes, factor), *_time_advice(seconds, schedule)),
+        advice=(*memory_advice(setup, machine.memory_bytes, factor), *_time_advice(seconds, saved, schedule)),
     )
 
 
-def _time_advice(seconds: Range, schedule: Schedule) -> list[str]:
+def _time_advice(seconds: Range, saved: float, schedule: Schedule) -> list[str]:
+    """What would make it shorter; one epoch less saves `saved` seconds."""
     advice = []
     if seconds.expected > LONG_SECONDS and schedule.num_train_epochs > 1:
-        saved = seconds.expected / schedule.num_train_epochs
         advice.append(
             f"Training takes about {seconds.expected / 3600:.1f} hours; each epoch less "
             f"(training.num_train_epochs) saves {saved / 3600:.1f}."

@@ -38,8 +38,9 @@ def collect_garbage(store: Store, workspace: Workspace) -> Garbage:
 
     That is: folders of artefacts that no row names, what was found of base models that are gone, hidden temporary
     files, abandoned runs, and interrupted runs and preparations that nobody has written to for a day. A folder of an
-    artefact that is older than all that the database knows stays: the database may have been lost and begun anew, and
-    a trained run is not garbage for that. Call it with the workspace locked: work in progress looks like an orphan.
+    artefact in which anything is older than all that the database knows stays: the database may have been lost and
+    begun anew, and a trained run is not garbage for that. Times tell, so a workspace is copied with them, as by
+    `cp -a`. Call it with the workspace locked: work in progress looks like an orphan.
     Raises WorkspaceError for what cannot be removed.
     """
     with store.read() as connection:
@@ -52,7 +53,7 @@ def collect_garbage(store: Store, workspace: Workspace) -> Garbage:
         if path.name in ids or _overlaps(path, needed) or _resumable(path):
             continue
         named = workspace.relative(path.parent) / path.name
-        if _ARTEFACT.fullmatch(path.name) and path.lstat().st_mtime < since:
+        if _ARTEFACT.fullmatch(path.name) and min(_times(path)) < since:
             strange.append(named)
             continue
         freed += _delete(path)
@@ -97,8 +98,12 @@ def _overlaps(path: Path, needed: Iterable[Path]) -> bool:
 def _resumable(path: Path) -> bool:
     if path.suffix != ".partial":
         return False
-    written = max((inner.lstat().st_mtime for inner in (path, *path.rglob("*"))), default=0.0)
-    return time.time() - written < RESUMABLE_SECONDS
+    return time.time() - max(_times(path)) < RESUMABLE_SECONDS
+
+
+def _times(path: Path) -> Iterator[float]:
+    """When a folder and each thing in it were last written to."""
+    yield from (inner.lstat().st_mtime for inner in (path, *path.rglob("*")))
 
 
 def _delete(path: Path) -> int:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from luthier.core.errors import ServingError
 from luthier.serving.api_error import not_running
@@ -93,6 +94,10 @@ class _Server(uvicorn.Server):
     def _end_requests(self) -> None:
         desk: Desk = self._app.state.desk
         desk.worker.cancel_all(not_running())
+        for connection in list(self.server_state.connections):
+            # A client that has sent half a question: what waits for the rest would end in a stack trace.
+            if isinstance(connection, H11Protocol) and connection.cycle and connection.cycle.more_body:
+                connection.transport.close()
 
 
 def _run(server: uvicorn.Server, listener: socket.socket) -> None:

@@ -106,6 +106,18 @@ def test_flags_are_counted_and_shown(command, prepared_shop):
     )
 
 
+def test_one_record_is_printed_as_json(command, prepared_shop):
+    asked = "What is in\x7f the box with the blue lid?"
+    line = json.dumps({"question": asked, "answer": "Two cups, and a saucer for each of them."})
+    (prepared_shop / "odd.jsonl").write_text(line + "\n", encoding="utf-8")
+    overrides = ("-o", "data.sources=[{path: raw}, {path: odd.jsonl}]")
+    assert command(prepared_shop, "prepare", *overrides).code == 0
+    said, _, original = command(prepared_shop, "data", "why", "--record", "odd.jsonl:1").out.partition("\n")
+    assert said.startswith("odd.jsonl row 1: ")
+    assert "\\u007f" in original
+    assert json.loads(original)["question"] == asked
+
+
 def test_data_of_a_dataset_that_is_named(command, prepared_shop):
     first = command(prepared_shop, "registry", "list", "dataset", "--json").json["artefacts"][0]["id"]
     command(prepared_shop, "prepare", "-o", "data.sources=[{path: raw/handbook.md}]")
@@ -188,7 +200,7 @@ def test_promote_says_why_it_refuses(command, evaluated_shop, verdict):
     refused = command(evaluated_shop, "release", "promote", "--json")
     assert (refused.code, refused.out) == (2, "")
     assert refused.err == (
-        f"luthier: the verdict on {run} is {verdict}: Worse beyond chance. "
+        f"luthier: the verdict on {run} is {verdict}: Worse beyond chance "
         "(a better run, or --force with a reason, which is recorded)\n"
     )
 

@@ -1,5 +1,6 @@
 """How commands end: what is said, and the exit code."""
 
+import errno
 import os
 import re
 import subprocess
@@ -102,18 +103,76 @@ def test_names_of_files_say_nothing_to_the_terminal(command, lay_out_shop, tmp_p
         assert "\\x1b[31m" in ended.out + ended.err, arguments
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("argument", ["--version", "--help"])
-def test_what_cannot_be_written_is_one_sentence(unbuffered, argument):
+def _ended(program, stdout, unbuffered=""):
+    """The exit code of a program that runs a command by `main`, and what it says on standard error."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; from luthier.cli import main; {program}main()"],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def unread():
+    """A pipe that nobody reads any more."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+FULL = "luthier: cannot write: No space left on device\n"
+REFUSED = "sys.modules['luthier.cli.main'].run = lambda _: print('fail') or 2; "
+
+
+@pytest.mark.parametrize(
+    ("program", "unbuffered", "code"),
+    [
+        *((f"sys.argv = ['luthier', '{said}']; ", how, 1) for said in ("--version", "--help") for how in ("", "1")),
+        (REFUSED, "", 2),
+    ],
+)
+def test_what_cannot_be_written_is_one_sentence(program, unbuffered, code):
     """A full disk behind `luthier ... > file`, as the device that is always full shows it."""
-    program = f"import sys; sys.argv = ['luthier', '{argument}']; from luthier.cli import main; main()"
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-c", program],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
-        )
-    assert (done.returncode, done.stderr) == (1, "luthier: cannot write: No space left on device\n")
+        assert _ended(program, full, unbuffered) == (code, FULL)
+
+
+LONG = "import luthier; luthier.init = lambda _: print('x' * 99_999); sys.argv = ['luthier', 'init']; "
+
+
+@pytest.mark.parametrize(
+    ("program", "unbuffered", "code"),
+    [
+        ("sys.argv = ['luthier', '--help']; ", "", 0),
+        ("sys.argv = ['luthier', '--version']; ", "1", 0),
+        (LONG, "", 0),
+        (REFUSED, "", 2),
+    ],
+)
+def test_who_reads_no_further_wants_no_more(unread, program, unbuffered, code):
+    assert _ended(program, unread, unbuffered) == (code, "")
+
+
+def test_another_pipe_that_broke_is_told(capsys, monkeypatch, tmp_path):
+    def fail(_folder):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(luthier, "init", fail, raising=False)
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))  # typer puts others there
+    assert run(["init", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == "luthier: cannot write: Broken pipe\n"
+
+
+def test_an_error_of_the_device_is_no_full_disk(monkeypatch, tmp_path):
+    def fail(_folder):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(luthier, "init", fail, raising=False)
+    with pytest.raises(OSError, match="Input/output error"):
+        run(["init", str(tmp_path)])

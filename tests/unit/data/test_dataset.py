@@ -128,6 +128,17 @@ def test_export_has_a_line_for_each_row_and_record(tmp_path: Path, tables: Table
     assert (target / "notes.txt").read_text("utf-8") == "mine"
 
 
+def test_export_of_a_damaged_dataset_replaces_nothing(tmp_path: Path, tables: Tables) -> None:
+    write(tmp_path, tables)
+    (tmp_path / "ledger.parquet").write_text("not parquet", encoding="utf-8")
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "train.jsonl").write_text("before", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"ledger\.parquet"):
+        export(tmp_path, target)
+    assert [(path.name, path.read_text("utf-8")) for path in target.iterdir()] == [("train.jsonl", "before")]
+
+
 def test_a_folder_without_a_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"rows\.parquet: the dataset .*: there is no such file"):
         read_rows(tmp_path, "train")

@@ -88,16 +88,21 @@ def _scheduler(room, key_value_bytes=1 << 20):
     return Scheduler(runner, key_value_bytes, 0), runner
 
 
+def _run(scheduler, ended, most=20_000):
+    """Step until it has ended, which takes so many steps at most."""
+    for _ in range(most):
+        if ended():
+            return
+        scheduler.step()
+    raise AssertionError(f"no end after {most} steps")
+
+
 def _order(adapters, room):
     """The requests for these adapters (`-`: none), by number, as they are let in; and the adapters as they are read."""
     scheduler, runner = _scheduler(room)
     for number, adapter in enumerate(adapters):
         scheduler.add(_task(number, None if adapter == "-" else adapter))
-    for _ in range(1000):
-        if scheduler.idle:
-            break
-        scheduler.step()
-    assert scheduler.idle
+    _run(scheduler, lambda: scheduler.idle)
     assert sorted(runner.started) == list(range(len(adapters)))
     return runner.started, "".join(runner.adapters.loads)
 
@@ -141,8 +146,7 @@ def test_passes_are_counted_over_all_steps_that_one_waits():
         scheduler.add(_task(number, "a", 1))
         scheduler.step()
     assert runner.started == [0, *range(2, 2 + MOST_PASSED)]
-    while 1 not in runner.started:
-        scheduler.step()
+    _run(scheduler, lambda: 1 in runner.started)
     assert runner.started == [0, *range(2, 2 + MOST_PASSED), 1]
 
 
@@ -153,6 +157,5 @@ def test_nobody_passes_one_that_finds_no_room_for_its_keys_and_values():
         scheduler.add(_task(number, adapter, new_tokens))
     scheduler.step()
     assert runner.started == [0]
-    while not scheduler.idle:
-        scheduler.step()
+    _run(scheduler, lambda: scheduler.idle)
     assert runner.started == [0, 1, 2, 3]

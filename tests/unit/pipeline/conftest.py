@@ -71,14 +71,14 @@ def judge() -> Callable[..., str]:
     """`judge(project, run, "pass")`: the id of an evaluation with that verdict, newer than any other."""
     made = iter(range(1, 100))
 
-    def record(project: Project, run: str, verdict: str, reason: str = "Measured.") -> str:
-        gate = {"gate": "loss", "verdict": verdict, "reason": reason}
+    def record(project: Project, run: str, verdict: str, *reasons: str) -> str:
+        gates = [{"gate": "loss", "verdict": verdict, "reason": reason} for reason in reasons or ("Measured.",)]
         id = f"evaluation-{next(made):012x}"
         project.registry.add(
             Evaluation(
                 id=id,
                 parents=(run, project.registry.get(run).parents[1]),
-                summary={"evaluation": id, "verdict": verdict, "gates": [gate]},
+                summary={"evaluation": id, "verdict": verdict, "gates": gates},
             )
         )
         return id

@@ -42,6 +42,12 @@ def test_anything_else_is_refused_unless_forced(evaluated, run, judge, verdict):
     assert [change.reason for change in evaluated.registry.alias_history("shop")] == ["the board wants it"]
 
 
+def test_the_reasons_of_several_gates_are_sentences(evaluated, run, judge):
+    judge(evaluated, run, "fail", "Worse beyond chance: 2 rows.", "4 paired examples are too few.")
+    with pytest.raises(GateRefused, match=r"fail: Worse beyond chance: 2 rows\. 4 paired .* few \(a better run"):
+        luthier.promote(evaluated, run)
+
+
 def test_the_latest_evaluation_decides(evaluated, run, judge):
     judge(evaluated, run, "pass")
     judge(evaluated, run, "fail", "Worse of late.")

@@ -7,7 +7,7 @@ import pytest
 
 from luthier.core.recipe import AdapterSection, BaseQuantization
 from luthier.planning.choices import fitting_choices, memory_advice
-from luthier.planning.duration import Range, Schedule
+from luthier.planning.duration import Around, Range, Schedule
 from luthier.planning.estimate import Machine, estimate
 from luthier.planning.memory import QUANTIZED, ForwardPass, Quantized, Way
 from luthier.planning.setup import Setup
@@ -21,8 +21,8 @@ SCHEDULE = Schedule(60_000, 6, 2_048, 5_000, 50)
 SPEED = Range(400, 500, 600)
 
 
-def plan(setup=SETUP, schedule=SCHEDULE, memory=16e9, price=0.0):
-    return estimate(setup, schedule, SPEED, Machine(int(memory), price), DataNeed(True, "enough"))
+def plan(setup=SETUP, schedule=SCHEDULE, memory=16e9, price=0.0, around=None):
+    return estimate(setup, schedule, SPEED, Machine(int(memory), price), DataNeed(True, "enough"), around)
 
 
 def test_json_has_the_stable_fields():
@@ -104,6 +104,8 @@ def test_what_a_probe_found_counts():
 def test_a_long_training_names_the_knob_and_what_it_saves():
     advice = plan(schedule=replace(SCHEDULE, tokens_per_epoch=1_000_000)).advice
     assert any("num_train_epochs) saves 0.6." in line for line in advice)
+    long_setup = plan(schedule=replace(SCHEDULE, tokens_per_epoch=1_000_000), around=Around(setup_seconds=7200)).advice
+    assert any("takes about 5.4 hours; each epoch less (training.num_train_epochs) saves 0.6." in x for x in long_setup)
     single = plan(schedule=replace(SCHEDULE, tokens_per_epoch=6_000_000, num_train_epochs=1)).advice
     assert any("in a single epoch" in line for line in single)
 

@@ -56,6 +56,23 @@ def test_a_new_database_beside_old_files_costs_no_run(registry: Registry, store:
     assert all((folder / "weights").exists() for folder in lost)
 
 
+def test_what_is_added_to_an_old_run_does_not_make_it_garbage(
+    registry: Registry, store: Store, workspace: Workspace
+) -> None:
+    before = time.time() - 3600
+    lost, since = (fill(workspace.folder("run", f"run-{digits * 6}")) for digits in ("0a", "0b"))
+    os.utime(lost / "weights", (before, before))
+    registry.add(RUN)
+    for folder in (lost, since):
+        (folder / "notes").write_text("added")
+        later = time.time() + 60
+        for path in (folder, folder / "notes", *([since / "weights"] if folder == since else [])):
+            os.utime(path, (later, later))
+    garbage = collect_garbage(store, workspace)
+    assert garbage.strange == (workspace.relative(lost),)
+    assert garbage.removed == (workspace.relative(since),)
+
+
 def test_what_an_atomic_write_left_behind_is_removed(store: Store, workspace: Workspace) -> None:
     with atomic_directory(workspace.folder("run", "run-1")) as partial:
         (partial / "weights").write_bytes(b"x" * 10)

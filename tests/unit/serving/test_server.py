@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
 import httpx
 import pytest
@@ -166,6 +166,20 @@ def test_a_stream_that_outlasts_the_grace_is_told_so(app, http, sink, monkeypatc
     last = response.read().decode().split("\n\n")[-2]
     assert '"code": "not_running"' in last
     assert [record.status for record in sink.records] == [503]
+
+
+def test_half_a_question_does_not_hold_the_server_up_nor_leave_a_trace(app, monkeypatch, caplog):
+    monkeypatch.setattr(server, "GRACE_SECONDS", 0.2)
+    head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+    with ExitStack() as until_the_end:
+        with running(app) as url:
+            connection = socket.create_connection(url.removeprefix("http://").split(":"))
+            until_the_end.enter_context(connection)
+            connection.sendall(f'{head}expect: 100-continue\r\ncontent-length: 100\r\n\r\n{{"model": '.encode())
+            assert connection.recv(100).startswith(b"HTTP/1.1 100"), "the route waits for the body"
+            stopped = time.monotonic()
+        assert time.monotonic() - stopped < 1.5
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 SCRIPT = """
