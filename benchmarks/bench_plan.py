@@ -1,6 +1,6 @@
 """What `luthier plan` says beforehand, beside what `luthier train` then takes: peak memory and time of six recipes.
 
-Full fine-tuning, frozen layers and LoRA, each on short rows (about 100 tokens) and on long ones (about 1,300). Plan and
+Full fine-tuning, frozen layers and LoRA, each on short rows (about 80 tokens) and on long ones (about 900). Plan and
 training run in processes of their own, one after the other. Rows are made up (`synthetic_rows.py`).
 
 With `--curve` instead: what a learning curve from a quarter and from half of the sample data forecasts for all of it,
@@ -146,7 +146,7 @@ def main() -> None:
         if chosen.curve:
             forecast(Path(scratch, "shop"), base, chosen.epochs)
             return
-        for kind, rows, tokens in (("short", short_rows, 110), ("long", long_rows, 1300)):
+        for kind, rows, tokens in (("short", short_rows, 82), ("long", long_rows, 936)):
             folder = Path(scratch, kind)
             lay_out(folder, base, rows(chosen.steps * 2048 * 5 // 4 // tokens), random_base=chosen.small)
             for method, overrides in METHODS.items():

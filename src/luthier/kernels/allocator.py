@@ -25,6 +25,12 @@ def free_memory() -> int:
     return free // process_count("LOCAL_WORLD_SIZE")
 
 
+def attainable_memory() -> int:
+    """Bytes that this process could take in all: what is free, and what it has already."""
+    release_free_pages()
+    return free_memory() + psutil.Process().memory_info().rss
+
+
 def release_free_pages() -> bool:
     """Give pages that are free inside the heap back to the system; whether there were any.
 

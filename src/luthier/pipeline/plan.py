@@ -13,7 +13,7 @@ from luthier.core.artefacts import Dataset, Plan
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id
 from luthier.core.recipe import BaseQuantization, Dtype, Recipe, parse_recipe, with_fields
-from luthier.kernels.allocator import free_memory
+from luthier.kernels.allocator import attainable_memory
 from luthier.kernels.ceiling import matmul_flops, weight_bytes_per_second
 from luthier.models.adapter import trainable
 from luthier.models.loading import DTYPES, resolve_dtype
@@ -130,10 +130,11 @@ def plan(project: Project) -> Planned:
     """Estimate memory, time and cost of training this recipe here and on the machines of the price table, and whether
     its data suffices.
 
-    Some steps are run, unless there are no weights to run: then everything is calculated from `config.json`.
+    Some steps are run, unless there are no weights to run: then everything is calculated from `config.json`. Raises as
+    `train` does, GateRefused too: what would not be trained is not planned.
     """
     begin = time.monotonic()
-    available = free_memory()
+    available = attainable_memory()
     recipe = project.recipe
     with project.locked("plan"):
         prices = open_prices(project)
@@ -202,17 +203,22 @@ def write_proposals(path: Path, proposals: Sequence[Proposal]) -> list[Proposal]
 
 def _measured(project: Project) -> _Basis:
     """From the steps of a real training."""
-    recipe = project.recipe
+    recipe, begin = project.recipe, time.monotonic()
     base = open_base(project)
     dataset = training_dataset(project, base)
+    opening = time.monotonic() - begin
     found = probe(project, base, dataset)
+    around = replace(found.around, setup_seconds=opening + found.around.setup_seconds)
     steps = found.training.schedule
     examples = [row for step in steps.steps[: steps.steps_per_epoch] for batch in step for row in batch]
     workload = workload_of(examples, found.training.validation_examples, dataset)
     batches = [batch for step in steps.steps for batch in step]
     setup = _setup(found, recipe, base.dtype, max(batches, key=_tokens))
-    memory = replace(setup, runtime=0).memory
-    factor = min(LARGEST_FACTOR, max(LEAST_FACTOR, (found.grown_bytes - memory.fixed) / memory.growing))
+    memory = setup.memory
+    grown_by_steps = found.steps_bytes - memory.fixed
+    factor = min(LARGEST_FACTOR, max(LEAST_FACTOR, grown_by_steps / memory.growing))
+    before_steps = max(0, found.set_up_bytes - memory.corrected(factor).total)
+    setup = replace(setup, runtime=setup.runtime + before_steps)
     schedule = Schedule(
         tokens_per_epoch=steps.tokens // recipe.training.num_train_epochs,
         num_train_epochs=recipe.training.num_train_epochs,
@@ -221,7 +227,7 @@ def _measured(project: Project) -> _Basis:
         eval_steps=recipe.training.eval_steps,
     )
     parents = (dataset.id, base.artefact.id)
-    return _Basis(parents, workload, setup, schedule, found.tokens_per_second, found.around, factor, (base, dataset))
+    return _Basis(parents, workload, setup, schedule, found.tokens_per_second, around, factor, (base, dataset))
 
 
 def _on_paper(project: Project, config: dict[str, object], prices: Prices) -> _Basis:

@@ -37,8 +37,8 @@ WEIGHT_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a few steps told. `process_bytes` is what the process took before it loaded the model, `grown_bytes` how far
-    it grew beyond that."""
+    """What a few steps told. `process_bytes` are what the process took before it loaded the model, `set_up_bytes` at
+    most while it loaded and checked it, `steps_bytes` at most in the steps."""
 
     training: Training[Any]
     model: Any
@@ -46,7 +46,8 @@ class Probe:
     tokens_per_second: Range
     steps: int
     process_bytes: int
-    grown_bytes: int
+    set_up_bytes: int
+    steps_bytes: int
     around: Around
 
 
@@ -64,17 +65,20 @@ class _Done:
 
 
 def probe(project: Project, base: Base, dataset: Dataset) -> Probe:
-    """Set a training up as `luthier train` does and run some of its steps, its largest forward pass among them."""
+    """Set a training up as `luthier train` does and run some of its steps, its largest forward pass among them. Raises
+    as `train` does."""
     release_free_pages()
     before = psutil.Process().memory_info().rss
     begin = time.monotonic()
-    with _peak_memory() as peak:
+    with _peak_memory() as set_up_peak:
         training, model, _ = set_up(project, base, dataset, Ranks(), checks=True)
-        set_up_seconds = time.monotonic() - begin
+    set_up_seconds = time.monotonic() - begin
+    release_free_pages()
+    with _peak_memory() as peak:
         speeds, around = _time_steps(project, training)
     around = replace(around, setup_seconds=set_up_seconds)
     speed = measured_speed(speeds[WARM_UP:] or speeds[-1:])
-    return Probe(training, model, recomputes(model), speed, len(speeds), before, peak[0] - before, around)
+    return Probe(training, model, recomputes(model), speed, len(speeds), before, set_up_peak[0], peak[0], around)
 
 
 def _time_steps(project: Project, training: Training[Any]) -> tuple[list[float], Around]:

@@ -7,7 +7,6 @@ from luthier.planning.estimate import Machine, PlanFigures, estimate
 from luthier.planning.learning_curve import CurveForecast, LearningCurve, Point
 from luthier.planning.memory import (
     MOMENT_BYTES,
-    RUNTIME_BYTES,
     ForwardPass,
     Kept,
     MemoryEstimate,
@@ -31,7 +30,6 @@ from luthier.planning.workload import Workload
 
 __all__ = [
     "MOMENT_BYTES",
-    "RUNTIME_BYTES",
     "Around",
     "Comparison",
     "CurveForecast",
