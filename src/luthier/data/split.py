@@ -84,7 +84,7 @@ def assign_components(strata: Sequence[Numbers], shares: Mapping[Split, float]) 
         of_stratum = chosen[first : first + len(stratum)]
         for split, share in shares.items():
             wanted = round(share * rows)
-            for place, size in enumerate(stratum.tolist()):
+            for place, size in enumerate(stratum.tolist() if have[split] < wanted else ()):
                 if have[split] >= wanted:
                     break
                 if of_stratum[place] == train and have[split] + size <= wanted:

@@ -199,7 +199,7 @@ def _under_several_labels(prefixes: Ragged, labels: Numbers) -> Ragged:
     bits = min(_TABLE_BITS, max(1, len(prefixes.values).bit_length()))
     seen = np.zeros(1 << bits, np.int32)
     several = np.zeros(1 << bits, np.bool_)
-    parts = [(some, slice(*prefixes.offsets[[some.start, some.stop]].tolist())) for some in _chunks(lengths)]
+    parts = [(some, slice(*prefixes.offsets[[some.start, some.stop]].tolist())) for some in _chunks(lengths, _PAIRS)]
     for some, inside in parts:
         seen[_bucket(prefixes.values[inside], bits)] = np.repeat(labels[some], lengths[some])
     for some, inside in parts:
@@ -259,7 +259,7 @@ class _Search:
         high = np.searchsorted(keys, reach + np.floor(sizes / LIKENESS + _EPSILON).astype(np.int64), side="right")
         within = self._within_budget(bucket[apart], high - low)
         apart, low, high = apart[within], low[within], high[within]
-        for chosen in _chunks(high - low):
+        for chosen in _chunks(high - low, _PAIRS):
             counts = (high - low)[chosen]
             one = np.repeat(rows[apart[chosen]], counts)
             places = np.arange(len(one)) + np.repeat(low[chosen] - offsets_of(counts)[:-1], counts)
@@ -370,7 +370,7 @@ def _sharing(packed: Hashes, bits: np.uint64) -> tuple[Numbers, Numbers]:
 def _bit_patterns(sets: Ragged, members: Numbers, bits: int) -> list[Hashes]:
     """bits / 64 columns (members,): bit b is the parity of the number of words that hash to b."""
     columns = [np.zeros(len(members), np.uint64) for _ in range(bits // 64)]
-    for chosen in _chunks(sets.lengths[members]):
+    for chosen in _chunks(sets.lengths[members], _PAIRS):
         some = sets.take(members[chosen])
         place = _bucket(some.values, bits.bit_length() - 1)
         mask = np.uint64(1) << (place & 63).astype(np.uint64)
@@ -380,7 +380,7 @@ def _bit_patterns(sets: Ragged, members: Numbers, bits: int) -> list[Hashes]:
     return columns
 
 
-def _chunks(costs: Numbers, budget: int = _PAIRS) -> Iterator[slice]:
+def _chunks(costs: Numbers, budget: int) -> Iterator[slice]:
     """Slices of the items that cost at most `budget` together, or one item that costs more."""
     ends = np.cumsum(costs)
     start = 0

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from luthier.core.artefacts import Artefact, BaseModel, Evaluation, Run
 from luthier.core.errors import EvaluationError
@@ -148,14 +149,17 @@ def _curves(project: Project, run: Artefact) -> dict[str, Curve]:
         return {}
     try:
         curves = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: [{key: math.nan if value is None else float(value) for key, value in point.items()} for point in each]
-            for name, each in ((name, curves[name]) for name in ("train", "validation"))
-        }
+        return {name: [_point(point) for point in curves[name]] for name in ("train", "validation")}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise EvaluationError(
             "the curves of the training are damaged", where=str(path), allowed="delete the file to evaluate without"
         ) from error
+
+
+def _point(written: Mapping[str, Any]) -> dict[str, float]:
+    """A point of a curve as it was before it was written; raises what a lack of its step or loss raises."""
+    point = {key: math.nan if value is None else float(value) for key, value in written.items()}
+    return point | {"step": int(point["step"]), "loss": point["loss"]}
 
 
 def _diagnosis(run: Artefact, curves: Mapping[str, Curve]) -> Diagnosis | None:

@@ -1,6 +1,7 @@
 """The files that a recipe's sources stand for: folders, patterns, queries and data sets of the Hub."""
 
 import errno
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -97,23 +98,24 @@ def _candidates(path: str, root: Path) -> list[str]:
         return []
     folder, pattern = (Path(path), "**/*") if (root / path).is_dir() else _divided(path)
     start = root / folder
-    if "**" in pattern:
-        _refuse_closed(start)
+    _refuse_closed(start, math.inf if "**" in pattern else pattern.count("/"))
     found = (file.relative_to(start) for file in start.glob(pattern) if file.is_file())
     shown = [file for file in found if not any(part.startswith(".") for part in file.parts)]
-    for file in shown:
+    for file in filter(is_readable, shown):
         _refuse_undecoded(str(folder / file))
     return [str(folder / file) for file in sorted(shown) if (start / file) != root / RECIPE_NAME]
 
 
-def _refuse_closed(start: Path) -> None:
-    """Raise PermissionError for a folder below that cannot be listed: a pattern passes it over in silence."""
+def _refuse_closed(start: Path, depth: float) -> None:
+    """Raise PermissionError for a folder that cannot be listed, so many levels below or fewer: a pattern passes it over
+    in silence."""
 
     def fail(error: OSError) -> None:
         raise error
 
     for folder, inner, _ in os.walk(start, onerror=fail):
-        inner[:] = [name for name in inner if not name.startswith(".")]
+        deeper = len(Path(folder).relative_to(start).parts) < depth
+        inner[:] = [name for name in inner if deeper and not name.startswith(".")]
         if not os.access(folder, os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
 

@@ -1,6 +1,7 @@
 """Kernels are compiled once, and where they cannot be the reason is told and torch's operations serve."""
 
 import ctypes
+import errno
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,17 @@ def test_of_several_at_once_one_compiles(compiler: Path) -> None:
 
     assert len(set(made)) == 1
     assert ctypes.CDLL(str(made[0])).seven() == 7
+    assert len((compiler / "calls").read_text().splitlines()) == 1
+
+
+def test_a_file_system_without_locks_has_each_compile_for_itself(
+    compiler: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_self: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(native.FileLock, "acquire", refuse)
+    assert ctypes.CDLL(str(native._compiled())).seven() == 7
     assert len((compiler / "calls").read_text().splitlines()) == 1
 
 

@@ -142,7 +142,17 @@ def test_the_curves_of_the_run_are_read(evaluated):
     assert luthier.evaluate(evaluated).assessment.diagnosis is None
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"train": [], "validation": 3}', '{"train": [{"loss": "x"}]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"train": [], "validation": 3}',
+        '{"train": [{"loss": "x"}]}',
+        '{"train": [{"loss": 1}], "validation": []}',
+    ],
+)
 def test_damaged_curves_are_one_sentence(evaluated, content):
     curves = evaluated.workspace.root / evaluated.registry.latest("run").path / "curves.json"
     curves.write_text(content)

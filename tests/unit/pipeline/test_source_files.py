@@ -117,7 +117,15 @@ def test_a_name_that_is_not_utf8_is_refused(raw):
         listed(raw, "raw")
 
 
-@pytest.mark.parametrize("path", ["raw", "raw/**/*.csv"])
+def test_other_files_may_have_any_name_and_folders_out_of_reach_be_closed(raw, monkeypatch):
+    (raw / "raw" / os.fsdecode(b"caf\xe9.png")).write_text("x")
+    assert "raw/b.csv" in listed(raw, "raw")
+    opened = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: opened("/none" if str(folder).endswith("deep") else folder))
+    assert "raw/b.csv" in listed(raw, "raw/*.csv")
+
+
+@pytest.mark.parametrize("path", ["raw", "raw/**/*.csv", "raw/*/*.csv"])
 def test_a_folder_that_is_closed_is_no_folder_without_files(raw, monkeypatch, path):
     """As for another user than root, whom no folder is closed to."""
     opened = os.scandir

@@ -9,7 +9,8 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -80,16 +81,38 @@ def _compiled() -> Path:
     target = folder / f"kernels-{_key(compiler)}.so"
     if not target.is_file():
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with FileLock(target.with_suffix(".lock")):  # the system frees it where the process that holds it is killed
+        with _one_at_a_time(target.with_suffix(".lock")) as alone:
             if not target.is_file():
+                if alone:
+                    _remove_leftovers(target)
                 _compile(compiler, target)
     return target
 
 
-def _compile(compiler: str, target: Path) -> None:
-    """Make the library; what a process that was killed over it has left is removed. The lock must be held."""
+@contextmanager
+def _one_at_a_time(path: Path) -> Iterator[bool]:
+    """Whether other processes wait at this file until the block has ended: file systems without locks let all of them
+    in. The system frees the lock of a process that is killed."""
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError):
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _remove_leftovers(target: Path) -> None:
+    """What a process that was killed over compiling has left; the lock must be held."""
     for left in target.parent.glob(f"{target.stem}-*/"):
         shutil.rmtree(left, ignore_errors=True)
+
+
+def _compile(compiler: str, target: Path) -> None:
+    """Make the library."""
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{target.stem}-") as scratch:
         made, linked = [Path(scratch) / f"{source.stem}.o" for source in SOURCES], Path(scratch) / "kernels.so"
         for source, compiled in zip(SOURCES, made, strict=True):

@@ -15,7 +15,7 @@ TRAINING_ARGUMENTS = {
 }
 """Fields of transformers' TrainingArguments, which LLaMA-Factory and TRL take too, and where a recipe has them."""
 PREFERENCE_LOSSES = typing.get_args(PreferenceLoss)
-_DOUBLE_QUANTIZATION = frozenset(("bnb_4bit_use_double_quant", "double_quantization", "use_bnb_nested_quant"))
+_DOUBLE_QUANTIZATION = ("bnb_4bit_use_double_quant", "double_quantization", "use_bnb_nested_quant")
 SAME_HERE: Mapping[str, Sequence[object]] = {
     "adapter": ("lora", "qlora"),
     "use_peft": (True,),
