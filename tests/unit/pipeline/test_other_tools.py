@@ -312,6 +312,7 @@ def test_what_cannot_be_a_recipe_is_refused_and_leaves_nothing(read, tmp_path, t
         (r'odd: "\ud83d\ude00"', r'odd: "\ud83d\ude00"'),
         ('odd: "\U0001f600"', r'odd: "\ud83d\ude00"'),
         ("odd: {2020-01-01: 1}", "odd: { ..."),
+        ("hub_token: hf_abcdefghijklmnopqrstuvwxyz", 'hub_token: "***"'),
         ("odd: &odd [1, *odd]", "odd: [1, ..."),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
-from luthier.core.recipe import Recipe, parse_recipe
+from luthier.core.recipe import SECRET, Recipe, parse_recipe
 
 Tool = Literal["LLaMA-Factory", "axolotl", "TRL"]
 Config = Mapping[str, Any]
@@ -28,7 +28,8 @@ class ReadConfig:
     without_counterpart: list[str] = field(default_factory=list)
 
     def leave_out(self, name: str, value: object, why: str = "") -> None:
-        self.without_counterpart.append(f"{_shown(name)[1:-1]}: {_shown(value)}{f' ({why})' if why else ''}")
+        told = f"{_shown(name)[1:-1]}: {_shown(value)}{f' ({why})' if why else ''}"
+        self.without_counterpart.append(SECRET.sub("***", told))  # the recipe is saved with every run
 
     def recipe(self, name: str, where: str) -> str:
         """A recipe of this name as YAML, with what is left out as comments.
