@@ -7,6 +7,7 @@ torch and transformers are imported inside the fixtures, so that tests that need
 import gc
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -24,6 +25,7 @@ import yaml
 import luthier
 
 if TYPE_CHECKING:
+    from tokenizers.models import WordPiece
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
     from luthier.core.rows import TokenRow
@@ -121,6 +123,8 @@ def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("models") / "tiny-bert"
     tokenizer = train_tokenizer(CORPUS, "wordpiece", VOCABULARY)
+    special_tokens = sorted(tokenizer.all_special_tokens, key=tokenizer.convert_tokens_to_ids)
+    tokenizer.backend_tokenizer.model = _pieces_of(CORPUS, special_tokens)
     config = BertConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
@@ -133,6 +137,16 @@ def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _seeded(lambda config: BertModel(config, add_pooling_layer=False), config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def _pieces_of(texts: Sequence[str], special_tokens: list[str]) -> "WordPiece":
+    """All words and characters of the texts: what WordPiece learns differs from process to process."""
+    from tokenizers.models import WordPiece
+
+    words = {word for text in texts for word in re.findall(r"\w+|[^\w\s]", text)}
+    characters = {character for word in words for character in word}
+    pieces = [*special_tokens, *sorted(words | characters | {f"##{character}" for character in characters})]
+    return WordPiece({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]")
 
 
 @pytest.fixture
