@@ -126,7 +126,7 @@ def tiny_encoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     special_tokens = sorted(tokenizer.all_special_tokens, key=tokenizer.convert_tokens_to_ids)
     tokenizer.backend_tokenizer.model = _pieces_of(CORPUS, special_tokens)
     config = BertConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=VOCABULARY,
         hidden_size=32,
         intermediate_size=64,
         num_hidden_layers=2,
