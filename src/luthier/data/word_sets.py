@@ -114,7 +114,7 @@ class CrossMatches:
 def find_alike(sets: Ragged, judge: Judge) -> bool:
     """Show the judge pairs at least 0.8 alike: all that it wants, but those that it learns of otherwise.
 
-    `sets` are sorted and distinct `ShortHashes` of words. Sets without words are like no other. Memory: about 250 bytes
+    `sets` are sorted and distinct `ShortHashes` of words. Sets without words are like no other. Memory: up to 300 bytes
     a set of 90 words beside the sets, and 300 MB.
 
     Words are told apart by 32 bits. Two sets of 100 words that are about 0.8 alike have 110 words together, two of

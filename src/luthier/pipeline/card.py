@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from luthier.core.artefacts import Artefact
-from luthier.core.errors import EvaluationError
+from luthier.core.errors import EvaluationError, RecipeError
+from luthier.core.recipe import read_yaml
 from luthier.evaluation import METRICS, Assessment, Metric, difference_text, figure_text, forgetting_sentence
 from luthier.pipeline.project import Project
 
@@ -79,8 +80,8 @@ def _trained_by(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     try:
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        recipe = read_yaml(path.read_text(encoding="utf-8"), path.name, "not valid YAML")
+    except (OSError, ValueError, RecipeError) as error:
         raise EvaluationError("the run's own recipe cannot be read", where=str(path), allowed=_WITHOUT) from error
     if not isinstance(recipe, dict) or not all(isinstance(recipe.get(name, {}), dict) for name in _SECTIONS):
         raise EvaluationError("the run's own recipe is no recipe", where=str(path), allowed=_WITHOUT)

@@ -4,28 +4,16 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from luthier.core.errors import RecipeError
-from luthier.core.recipe import read_yaml
+from luthier.core.recipe import Positive, Section, read_yaml, refuse_truth
+
+Amount = Annotated[float, Field(ge=0)]
+AboveZero = Annotated[float, Field(gt=0)]
 
 
-def _number(value: object) -> object:
-    """Refuse true and false, which pydantic takes for 1 and 0."""
-    if isinstance(value, bool):
-        raise ValueError(f"must be a number, not {str(value).lower()}")
-    return value
-
-
-Amount = Annotated[float, Field(ge=0), BeforeValidator(_number)]
-AboveZero = Annotated[float, Field(gt=0), BeforeValidator(_number)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Hardware(_Part):
+class Hardware(Section):
     """A device as its maker describes it: memory in GB, bandwidth in GB/s, products of bfloat16 in TFLOP/s."""
 
     name: str
@@ -37,7 +25,7 @@ class Hardware(_Part):
     source: str = ""
 
 
-class Shares(_Part):
+class Shares(Section):
     """What part of the published operations a training reaches."""
 
     low: AboveZero
@@ -45,29 +33,29 @@ class Shares(_Part):
     high: AboveZero
 
 
-class Trainings(_Part):
+class Trainings(Section):
     """How many whole trainings there will be."""
 
     first: Amount
     a_month: Amount
 
 
-class People(_Part):
+class People(Section):
     """Hours of people, by what they do."""
 
     price_per_hour: Amount
-    hours: Mapping[str, Amount]
-    hours_a_month: Mapping[str, Amount]
+    hours: Mapping[str, Annotated[Amount, BeforeValidator(refuse_truth)]]
+    hours_a_month: Mapping[str, Annotated[Amount, BeforeValidator(refuse_truth)]]
 
 
-class Serving(_Part):
+class Serving(Section):
     """The machine that answers."""
 
     price_per_hour: Amount
     hours_a_month: Amount
 
 
-class Offer(_Part):
+class Offer(Section):
     """What somebody else asks, and the hours that it takes all the same."""
 
     once: Amount
@@ -75,7 +63,7 @@ class Offer(_Part):
     hours: Amount
 
 
-class Prices(_Part):
+class Prices(Section):
     """The whole file."""
 
     currency: str
@@ -85,7 +73,7 @@ class Prices(_Part):
     share_of_bandwidth: AboveZero
     least_seconds_a_step: Amount = 0.05
     hardware: tuple[Hardware, ...]
-    months: Annotated[int, Field(gt=0), BeforeValidator(_number)]
+    months: Positive
     trainings: Trainings
     people: People
     serving: Serving

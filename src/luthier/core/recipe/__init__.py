@@ -11,7 +11,7 @@ from luthier.core.recipe.evaluation import EvaluationSection, GatesSection, Judg
 from luthier.core.recipe.model import BaseQuantization, Dtype, Initialisation, ModelSection
 from luthier.core.recipe.planning import AssumeSection, PlanningSection
 from luthier.core.recipe.reading import SECRET, parse_recipe, read_yaml, recipe_schema
-from luthier.core.recipe.section import Positive, Section, Share
+from luthier.core.recipe.section import Positive, Section, Share, refuse_truth
 from luthier.core.recipe.serving import Quantization, ServingSection
 from luthier.core.recipe.sources import RowFormat, SourceSection
 from luthier.core.recipe.training import Optim, PreferenceLoss, ReplaySection, Tracker, TrainingSection
@@ -54,5 +54,6 @@ __all__ = [
     "parse_recipe",
     "read_yaml",
     "recipe_schema",
+    "refuse_truth",
     "with_fields",
 ]

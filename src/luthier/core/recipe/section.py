@@ -12,6 +12,13 @@ ENGINE = r"^(local|ray|ray://[^/\s]+:\d+)$"
 """Where work is done: here, on a Ray that is started here, or on a cluster."""
 
 
+def refuse_truth(value: object) -> object:
+    """The value of a number's field. Raises ValueError for true and false."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be a number, not {str(value).lower()}")
+    return value
+
+
 class Section(BaseModel):
     """Fields that belong together: one that is not known is an error, and none changes once it was read."""
 
@@ -24,7 +31,7 @@ class Section(BaseModel):
         if isinstance(value, bool) and info.field_name:
             kinds = set(_kinds(cls.model_fields[info.field_name].annotation))
             if bool not in kinds and not kinds.isdisjoint((int, float)):
-                raise ValueError(f"must be a number, not {str(value).lower()}")
+                return refuse_truth(value)
         return value
 
 
