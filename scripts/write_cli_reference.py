@@ -160,7 +160,7 @@ JSON_FIELDS: dict[str, dict[str, str]] = {
         "workload": "what it is made for: `rows`, `tokens`, `target_tokens`, `longest`, `source`",
         "machines": "this one first, then those of the price table by projection: `name`, `memory_bytes` needed, "
         "`device_bytes`, `fits`, `how` (what to change), `tokens_per_second`, `seconds`, `cost` as ranges, "
-        "`kilowatt_hours`, `measured`",
+        "`kilowatt_hours`, `measured`, `source` of its figures",
         "proposals": "for fields of the recipe: `field`, `value`, `now`, `reason`",
         "methods": "others on the same rows here, by calculation: `name`, `trained` (weights), `memory_bytes`, `fits`, "
         "`seconds`, `remark`",

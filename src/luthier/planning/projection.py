@@ -17,7 +17,8 @@ DEVICE_RUNTIME_BYTES = GIGABYTE
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """One training on one machine: whether it fits, and if not, how it would; time, energy and money."""
+    """One training on one machine: whether it fits, and if not, how it would; time, energy and money; `source` is
+    where the machine's figures stand."""
 
     name: str
     memory_bytes: int
@@ -29,6 +30,7 @@ class Projection:
     kilowatt_hours: float
     cost: Range
     measured: bool = False
+    source: str = ""
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -42,6 +44,7 @@ class Projection:
             "kilowatt_hours": self.kilowatt_hours,
             "cost": self.cost.to_json(),
             "measured": self.measured,
+            "source": self.source,
         }
 
 
@@ -65,6 +68,7 @@ def project_on(setup: Setup, schedule: Schedule, hardware: Hardware, prices: Pri
         *(hardware.name, memory, room, fits, how, speed, seconds),
         kilowatt_hours=seconds.expected / 3600 * hardware.watts / 1000,
         cost=seconds.scaled(hardware.price_per_hour / 3600),
+        source=hardware.source,
     )
 
 

@@ -44,7 +44,7 @@ def render_page(
         headlines=_headlines(figures, machines[0], str(fields["currency"])),
         memory_chart=_memory_chart(figures, machines[0]),
         parts=list(zip(figures.memory.to_json(), COLOURS, strict=True)),
-        machines=[machine_row(machine) for machine in machines],
+        machines=[machine_row(machine) | {"source": machine.source} for machine in machines],
         time_chart=_time_chart(machines),
         curve_chart=curve_chart(figures.data.curve) if figures.data.curve else "",
         methods=[method_row(method) for method in methods],

@@ -1,4 +1,4 @@
-"""Every field of the recipe is read by some code: an option that does nothing is a fault.
+"""Every field of the recipe and of the prices is read by some code: an option that does nothing is a fault.
 
 Reads are found in the syntax trees of `src`: `settings.seed` counts for the section that `settings` is annotated as,
 follows assignments, loops and attributes, and does not count for another section's field of the same name.
@@ -14,6 +14,7 @@ import pytest
 import luthier
 from luthier.core import recipe as recipe_package
 from luthier.core.recipe import Recipe, Section
+from luthier.planning.prices import Prices
 
 SOURCE = Path(luthier.__file__).parent
 Names = dict[str, set[type[Section]]]
@@ -26,14 +27,15 @@ def section_inside(annotation: object) -> type[Section] | None:
     return next((found for part in typing.get_args(annotation) if (found := section_inside(part))), None)
 
 
-def sections(root: type[Section] = Recipe) -> Iterator[type[Section]]:
+def sections(root: type[Section]) -> Iterator[type[Section]]:
     yield root
     for field in root.model_fields.values():
         if inner := section_inside(field.annotation):
             yield from sections(inner)
 
 
-SECTIONS = {section.__name__: section for section in sections()}
+RECIPE = set(sections(Recipe))
+SECTIONS = {section.__name__: section for section in RECIPE | set(sections(Prices))}
 SOURCES, SPLIT = ("DataSection", "sources"), ("DataSection", "split")
 FIELDS = sorted((name, field) for name, section in SECTIONS.items() for field in section.model_fields)
 
@@ -142,9 +144,12 @@ def test_field_is_read(section: str, field: str, read: set[tuple[str, str]]) -> 
     assert (section, field) in read, f"no code reads {section}.{field}"
 
 
-def test_every_section_belongs_to_the_recipe_and_is_public() -> None:
-    assert {section.__name__ for section in Section.__subclasses__()} == set(SECTIONS)
-    assert set(SECTIONS) <= set(recipe_package.__all__)
+def test_every_section_is_a_part_of_the_recipe_or_the_prices() -> None:
+    assert set(Section.__subclasses__()) == set(SECTIONS.values())
+
+
+def test_every_section_of_the_recipe_is_public() -> None:
+    assert {section.__name__ for section in RECIPE} <= set(recipe_package.__all__)
 
 
 @pytest.mark.parametrize(
