@@ -210,12 +210,14 @@ class Engine:
                     self._thread = None
                     return
             try:
-                for order in orders:
-                    order()
+                while orders:
+                    orders.pop(0)()
                 self._scheduler.step()
             except Exception as error:
                 logger.exception("a step of generation failed")
                 self._scheduler.fail_all(error)
+            with self._guard:  # what callers wanted after the order that failed
+                self._orders = orders + self._orders
 
     def _decode(self, tokens: Sequence[int]) -> str:
         text = self._tokenizer.decode(list(tokens), skip_special_tokens=True)

@@ -1,5 +1,6 @@
 """From logits to the next token."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ from luthier.inference.grammar import Constraint
 NO_NUMBERS = "the model computed no usable numbers for this request"
 LIKELY = 1024
 """Top-p looks at this many of the likeliest tokens first: to sort them all takes a hundred times longer."""
+COLDEST = 1e-30
+"""A temperature below it counts as this one: logits cannot be divided by what is 0 in their own type."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +75,16 @@ class Sampler:
         )
 
     def choose(self, logits: torch.Tensor) -> Choice:
-        """The next token by logits of shape [vocabulary]. Raises GenerationError when the grammar allows none."""
+        """The next token by logits of shape [vocabulary]. Raises GenerationError when the grammar allows none, or
+        only such as have no usable logit, which bias and penalties may bring about too."""
         logits = logits.float()
         adjusted = self._adjusted(logits)
         if self.constraint is not None:
             adjusted.masked_fill_(~self.constraint.allowed(len(logits)), float("-inf"))
-        token = int(adjusted.argmax()) if self.random is None else self._draw(adjusted, self.random)
+        best = adjusted.max(-1)
+        if not bool(torch.isfinite(best.values)):
+            raise GenerationError(NO_NUMBERS)
+        token = int(best.indices) if self.random is None else self._draw(adjusted - best.values, self.random)
         self._drawn[token] += 1
         if self.constraint is not None:
             self.constraint.take(token)
@@ -107,9 +116,10 @@ class Sampler:
 
     def _draw(self, logits: torch.Tensor, random: torch.Generator) -> int:
         """A token drawn by temperature among those that top-k, top-p (Holtzman et al. 2020: the fewest tokens whose
-        probabilities reach p) and min-p (Nguyen et al. 2024: at least p times the likeliest) leave."""
+        probabilities reach p) and min-p (Nguyen et al. 2024: at least p times the likeliest) leave. The largest logit
+        is 0."""
         request = self.request
-        probabilities = torch.softmax((logits - logits.max()) / request.temperature, -1)
+        probabilities = torch.softmax(logits / max(request.temperature, COLDEST), -1)
         ids = None
         if 0 < request.top_k < len(logits):
             probabilities, ids = probabilities.topk(request.top_k)
@@ -122,12 +132,13 @@ class Sampler:
 
 
 def _nucleus(probabilities: torch.Tensor, ids: torch.Tensor | None, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """The fewest of the likeliest tokens whose share of all is `top_p` or more, and their ids."""
+    """The fewest of the likeliest tokens, at least one, whose share of all is `top_p` or more, and their ids."""
     wanted = top_p * float(probabilities.sum())
     ordered, places = probabilities.topk(min(LIKELY, len(probabilities)))
     if float(ordered.sum()) < wanted:
         ordered, places = probabilities.sort(descending=True)
     kept = ordered.cumsum(-1) - ordered < wanted
+    kept[0] = True
     places = places[kept]
     return ordered[kept], places if ids is None else ids[places]
 
@@ -150,3 +161,6 @@ def _next_token(logits: torch.Tensor, sampler: Sampler, likeliest: int) -> Choic
         return sampler.choose(logits)
     except GenerationError as error:
         return error
+    except Exception as error:  # the others in the batch have nothing to do with it
+        logger.exception("no next token could be chosen")
+        return GenerationError(f"no next token could be chosen: {error}")

@@ -136,8 +136,12 @@ class Scheduler:
                     blocked.append(task)
                     passing = min(passing, MOST_PASSED - task.passed)
                     continue
+                self._runner.start(task.row, self._prefixes.find(task.prefix_key, task.row.tokens))
             except LuthierError as error:
                 self._fail(task, error)
+                continue
+            except Exception as error:  # no memory for its prompt, say: the others run on
+                self._fail(task, GenerationError(f"the request could not be begun: {error}"))
                 continue
             for one in blocked:
                 one.passed += 1
@@ -147,7 +151,6 @@ class Scheduler:
             used += task.most_tokens
             if task.row.adapter is not None:
                 at_work.add(task.row.adapter)
-            self._runner.start(task.row, self._prefixes.find(task.prefix_key, task.row.tokens))
 
     def _adapter_is_ready(self, task: Task) -> bool:
         adapter = task.row.adapter

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.core.artefacts import Artefact
+from luthier.core.errors import LuthierError
 from luthier.core.generation import GenerationEvent, GenerationRequest, events_of
 from luthier.core.recipe import Quantization
 from luthier.core.rows import Message
@@ -28,7 +29,8 @@ class RunsGenerator:
         self._project, self._base, self._base_id = project, base, base.artefact.id
         self._template = base.template
         self._shared = self._engine(base.load(), self._base_id)
-        self._own: dict[str, Engine] = {}
+        self._engines = {self._base_id: self._shared}
+        """By each model that has been asked for."""
         self._loading = threading.Lock()
 
     @property
@@ -39,8 +41,12 @@ class RunsGenerator:
         """See `Generator.stream`."""
         by_engine: dict[Engine, list[int]] = {}
         for index, request in enumerate(requests):
-            with self._loading:
-                by_engine.setdefault(self._engine_for(request.model), []).append(index)
+            try:
+                with self._loading:
+                    by_engine.setdefault(self._engine_for(request.model), []).append(index)
+            except LuthierError as error:
+                for choice in range(request.n):
+                    yield GenerationEvent(index, "", choice=choice, error=error)
         for engine, indices in by_engine.items():
             with closing(events_of(engine, [requests[index] for index in indices])) as events:
                 for event in events:
@@ -53,15 +59,15 @@ class RunsGenerator:
             return asked if self._engine_for(model).weights == asked else None
 
     def _engine_for(self, model: str) -> Engine:
-        if model == self._base_id:
-            return self._shared
-        if model not in self._own:
+        """Raises LuthierError for a model that there is none of, or that cannot be loaded."""
+        if model not in self._engines:
             folder = run_folder(self._project, model)
             if shares_base(folder):
                 self._shared.add_adapter(model, folder / ADAPTER)
-                return self._shared
-            self._own[model] = self._engine(load_trained(folder, self._base.load, self._base.dtype), model)
-        return self._own[model]
+                self._engines[model] = self._shared
+            else:
+                self._engines[model] = self._engine(load_trained(folder, self._base.load, self._base.dtype), model)
+        return self._engines[model]
 
     def _engine(self, model: Any, name: str) -> Engine:
         quantization = self._project.recipe.serving.quantization

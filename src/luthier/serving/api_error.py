@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from luthier.core.errors import DeadlineError, LuthierError, RequestError, TemplateError
+from luthier.core.errors import DeadlineError, LuthierError, ModelError, RequestError, TemplateError
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,8 @@ def not_running() -> ApiError:
 
 
 def of_generation(error: LuthierError) -> ApiError:
-    """What the generator says of one request: what the client can mend is a 400, a deadline 504, the rest a 500."""
+    """What the generator says of one request: what the client can mend is a 400, a model that cannot answer 503, a
+    deadline 504, the rest a 500. What is wrong with a model names files of this machine, so that it is for the log."""
     if isinstance(error, TemplateError):
         return ApiError(HTTPStatus.BAD_REQUEST, str(error), param="messages", code="invalid_messages")
     if isinstance(error, RequestError):
@@ -76,6 +77,13 @@ def of_generation(error: LuthierError) -> ApiError:
     if isinstance(error, DeadlineError):
         return ApiError(HTTPStatus.GATEWAY_TIMEOUT, str(error), code="timeout")
     logger.error("a request failed: %s", error)
+    if isinstance(error, ModelError):
+        return ApiError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "this model cannot answer; the server's log says why",
+            param="model",
+            code="model_unavailable",
+        )
     return internal_error()
 
 

@@ -283,6 +283,28 @@ def _raise(*_):
     raise RuntimeError("out of memory")
 
 
+def test_a_prompt_without_room_in_memory_fails_alone(engine, monkeypatch):
+    expected = complete(engine, [_request()])[0].text
+    with monkeypatch.context() as patch:
+        start = engine._runner.start
+        patch.setattr(engine._runner, "start", lambda row, prefix: _raise() if row.adapter else start(row, prefix))
+        errors, texts = _failures(engine, [_request("sales"), _request()])
+    assert isinstance(errors[0], GenerationError)
+    assert str(errors[0]) == "the request could not be begun: out of memory"
+    assert texts == [expected]
+    assert complete(engine, [_request("sales")])[0].text != expected
+    _wait_until_idle(engine)
+    assert engine._runner.token_slots == 0
+
+
+def test_what_was_wanted_after_an_order_that_failed_is_done(engine, caplog):
+    expected = complete(engine, [_request()])
+    _wait_until_idle(engine)
+    engine._orders.append(_raise)
+    assert complete(engine, [_request()]) == expected
+    assert "out of memory" in caplog.text
+
+
 def test_between_events_the_caller_computes_as_ever(engine):
     with closing(engine.stream([_request()])) as stream:
         next(stream)

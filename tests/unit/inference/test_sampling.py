@@ -94,6 +94,45 @@ def test_a_temperature_near_zero_is_greedy_and_does_not_overflow():
     assert next_tokens(logits, [Sampler(_request(temperature=1e-38, seed=0))]) == [Choice(1)]
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"temperature": 5e-324},
+        {"temperature": 1e-320, "top_k": 2},
+        {"top_p": 5e-324},
+        {"top_p": 1e-300, "top_k": 2},
+        {"top_p": 0.0},
+        {"temperature": 1e-320, "min_p": 1.0},
+    ],
+)
+def test_settings_too_small_for_the_logits_type_are_greedy(settings):
+    logits = torch.tensor([[1.0, 4.0, 3.0]])
+    assert next_tokens(logits, [Sampler(_request(**{"temperature": 1.0, "seed": 0} | settings))]) == [Choice(1)]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("settings", [{"logit_bias": {0: 1e39}}, {"repetition_penalty": 1e-320}])
+def test_settings_too_large_for_the_logits_type_fail_their_row_alone(settings, temperature):
+    logits = torch.tensor([[1.0, 4.0], [1.0, 4.0]])
+    failed, other = next_tokens(
+        logits, [Sampler(_request(temperature=temperature, **settings), prompt=[1]), Sampler(_request())]
+    )
+    assert isinstance(failed, GenerationError)
+    assert other == Choice(1)
+
+
+def test_a_fault_of_one_rows_sampler_fails_it_alone(monkeypatch, caplog):
+    def fault(*_):
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(Sampler, "_draw", fault)
+    failed, other = next_tokens(torch.tensor([[1.0, 4.0]] * 2), [Sampler(_request(temperature=1)), Sampler(_request())])
+    assert isinstance(failed, GenerationError)
+    assert str(failed) == "no next token could be chosen: a fault"
+    assert "a fault" in caplog.text
+    assert other == Choice(1)
+
+
 def test_a_row_draws_the_same_whatever_else_is_in_the_batch():
     logits = torch.randn(3, 50, generator=torch.Generator().manual_seed(0))
     alone = Sampler(_request(temperature=1.0, seed=7))
