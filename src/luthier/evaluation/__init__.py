@@ -5,7 +5,7 @@ from luthier.evaluation.classification import LabelScore
 from luthier.evaluation.diagnosis import Curve, Diagnosis, diagnose
 from luthier.evaluation.facts import AnswerScore, score_answer, score_answers
 from luthier.evaluation.gates import MIN_PAIRED_EXAMPLES, GateResult, Leak, Verdict
-from luthier.evaluation.losses import loss_difference, loss_interval
+from luthier.evaluation.losses import loss_difference, loss_interval, refuse_broken
 from luthier.evaluation.measured import HeldOutRow, Measured
 from luthier.evaluation.metrics import METRICS, Metric
 from luthier.evaluation.preferences import PreferenceScore, score_preferences
@@ -85,6 +85,7 @@ __all__ = [
     "pairs_of",
     "preference",
     "read_questions",
+    "refuse_broken",
     "render_page",
     "render_report",
     "reworded",

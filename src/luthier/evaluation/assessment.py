@@ -11,7 +11,7 @@ from luthier.evaluation.classification import Confusion, LabelScore, worst_confu
 from luthier.evaluation.diagnosis import Diagnosis
 from luthier.evaluation.facts import AnswerScore
 from luthier.evaluation.gates import GateResult, Leak, Verdict, judge, overall
-from luthier.evaluation.losses import loss_difference, refuse_unpaired
+from luthier.evaluation.losses import loss_difference, refuse_broken, refuse_unpaired
 from luthier.evaluation.measured import HeldOutRow, Measured
 from luthier.evaluation.metrics import compare, measure
 from luthier.evaluation.replies import ReplyScore
@@ -130,10 +130,12 @@ class Assessment:
 def assess(gates: GatesSection, candidate: Measured, reference: Measured, context: Context) -> Assessment:
     """Compute every metric of both models and let the gates judge.
 
-    Both must have been measured on the same rows, questions, prompts and tasks; EvaluationError says where they were
-    not.
+    Both must have been measured on the same rows, questions, prompts and tasks, with losses that are numbers;
+    EvaluationError says where they were not.
     """
     _refuse_unpaired(candidate, reference)
+    for one in (candidate, reference):
+        refuse_broken([*one.test, *one.validation, *one.general], one.model)
     return Assessment(
         candidate=candidate.model,
         reference=reference.model,

@@ -46,6 +46,16 @@ def loss_difference(candidate: Sequence[RowLoss], reference: Sequence[RowLoss]) 
     return paired_figure_difference(ours, theirs, ratio)
 
 
+def refuse_broken(rows: Sequence[RowLoss], model: str) -> None:
+    """Raise EvaluationError, which names the model, where a loss is not finite."""
+    if broken := [row.row_id for row in rows if not math.isfinite(row.loss_sum)]:
+        raise EvaluationError(
+            f"the loss of {len(broken)} of {len(rows)} rows is not a number, such as {broken[0]}",
+            where=model,
+            allowed="a model whose training has not diverged",
+        )
+
+
 def refuse_unpaired(candidate: Sequence[RowLoss], reference: Sequence[RowLoss]) -> None:
     """Raise EvaluationError unless both models scored the same targets of the same rows."""
     others = {row.row_id: row for row in reference}

@@ -3,7 +3,9 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
+from typing import get_args
 
 from luthier.core.artefacts import BaseModel, Run
 from luthier.core.errors import EvaluationError, RecipeError
@@ -23,7 +25,8 @@ from luthier.evaluation import (
 from luthier.pipeline.base import open_base
 from luthier.pipeline.engine import RunsGenerator, conversation
 from luthier.pipeline.judge import open_judge
-from luthier.pipeline.measure import answer_all
+from luthier.pipeline.kept_results import Recalling
+from luthier.pipeline.measure import answer_all, results_of_base
 from luthier.pipeline.project import Project
 
 
@@ -73,7 +76,8 @@ class Comparison:
 
 
 def compare(project: Project, one: str, other: str, judge: Ask | None = None) -> Comparison:
-    """Ask two models the golden questions and pair their answers; votes given earlier on the same answers are kept.
+    """Ask two models the golden questions and pair their answers; votes given earlier on the same answers are kept, and
+    so is what the base model said to an evaluation.
 
     The recipe's judge compares them too, or the one given. Raises RecipeError without golden questions, EvaluationError
     for what is no model, for a line that is no vote, and for a judge that does not reply.
@@ -84,25 +88,39 @@ def compare(project: Project, one: str, other: str, judge: Ask | None = None) ->
     questions = [entry.question for entry in read_questions(project.workspace.root / settings.questions)]
     base = open_base(project)
     models = [_model(project, reference) for reference in (one, other)]
+    requests = [
+        GenerationRequest(
+            model,
+            conversation(project.recipe.data.system, {"role": "user", "content": question}),
+            max_new_tokens=settings.max_new_tokens,
+        )
+        for model in models
+        for question in questions
+    ]
     generator = RunsGenerator(project, base)
-    answers = []
-    for model in models:
-        requests = [
-            GenerationRequest(
-                model,
-                conversation(project.recipe.data.system, {"role": "user", "content": question}),
-                max_new_tokens=settings.max_new_tokens,
-            )
-            for question in questions
-        ]
-        completions = answer_all(project, generator, requests, f"asking {model}")
-        answers.append([completion.text for completion in completions])
+    recalling = Recalling(generator, results_of_base(project, base, generator))
+    texts = [
+        completion.text for completion in answer_all(project, recalling, requests, f"asking {' and '.join(models)}")
+    ]
+    answers = [texts[: len(questions)], texts[len(questions) :]]
     pairs = pairs_of(questions, *answers)
     path = project.workspace.state / "votes" / f"{content_id('votes', [models, answers])}.jsonl"
     if judge is None and settings.judge is not None:
         judge = open_judge(settings.judge)
-    judged = judge_pairs(pairs, judge) if judge else None
+    judged = judge_pairs(pairs, _told(judge, project, 2 * len(pairs))) if judge else None
     return Comparison(models[0], models[1], pairs, len(questions) - len(pairs), path, _votes(path), judged)
+
+
+def _told(judge: Ask, project: Project, prompts: int) -> Ask:
+    """The judge, which tells how many of its prompts it has seen."""
+    seen = count(1)
+
+    def ask(prompt: str) -> str | None:
+        reply = judge(prompt)
+        project.reporter.progress("asking the judge", next(seen), prompts)
+        return reply
+
+    return ask
 
 
 def _model(project: Project, reference: str) -> str:
@@ -121,6 +139,8 @@ def _votes(path: Path) -> dict[str, Winner]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             vote = json.loads(line)
+            if vote["winner"] not in get_args(Winner):
+                raise ValueError(f"{vote['winner']} is no winner")
             votes[vote["question"]] = vote["winner"]
         except (ValueError, LookupError, TypeError) as error:
             raise EvaluationError("no vote", where=f"{path}, line {number}", allowed="remove the line") from error

@@ -1,6 +1,8 @@
 """A judge model behind any OpenAI-compatible URL."""
 
+import json
 import os
+import time
 
 import httpx
 
@@ -11,6 +13,8 @@ from luthier.evaluation import Ask
 REPLY_TOKENS = 8
 FAILURES_IN_A_ROW = 3
 """After so many prompts without a reply the judge is given up."""
+LONGEST_RESPONSE = 1 << 20
+"""Bytes; a reply of a few tokens is far shorter, whatever an API says beside it."""
 
 
 def open_judge(settings: JudgeSection, transport: httpx.BaseTransport | None = None) -> Ask:
@@ -32,8 +36,8 @@ def open_judge(settings: JudgeSection, transport: httpx.BaseTransport | None = N
     def ask(prompt: str) -> str | None:
         nonlocal failures
         try:
-            reply = _reply(client, settings.model, prompt)
-        except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+            reply = _reply(client, settings, prompt)
+        except (httpx.HTTPError, ValueError) as error:
             failures += 1
             if failures == FAILURES_IN_A_ROW:
                 raise EvaluationError(
@@ -46,17 +50,29 @@ def open_judge(settings: JudgeSection, transport: httpx.BaseTransport | None = N
     return ask
 
 
-def _reply(client: httpx.Client, model: str, prompt: str) -> str:
-    """The text of the first choice. Raises what is wrong with the response."""
+def _reply(client: httpx.Client, settings: JudgeSection, prompt: str) -> str:
+    """The text of the first choice. Raises httpx.HTTPError or ValueError, which say what is wrong with the response."""
     body = {
-        "model": model,
+        "model": settings.model,
         "messages": [{"role": "user", "content": prompt}],
         "temperature": 0,
         "max_tokens": REPLY_TOKENS,
     }
-    response = client.post("/chat/completions", json=body)
-    response.raise_for_status()
-    text = response.json()["choices"][0]["message"]["content"]
+    end, read = time.monotonic() + settings.timeout, b""
+    with client.stream("POST", "/chat/completions", json=body) as response:
+        if not response.is_success:
+            raise ValueError(f"it answered with status {response.status_code}")
+        for piece in response.iter_bytes():
+            read += piece
+            # httpx waits so long for each piece: a reply that trickles in would never end.
+            if time.monotonic() > end:
+                raise ValueError(f"its reply took longer than {settings.timeout:g} seconds")
+            if len(read) > LONGEST_RESPONSE:
+                raise ValueError(f"its response is longer than {LONGEST_RESPONSE} bytes")
+    try:
+        text = json.loads(read)["choices"][0]["message"]["content"]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ValueError("its response holds no choice with a message") from error
     if not isinstance(text, str):
-        raise TypeError("the reply holds no text")
+        raise ValueError("its reply holds no text")
     return text

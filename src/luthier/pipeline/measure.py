@@ -9,6 +9,7 @@ from importlib.metadata import version
 from itertools import chain, islice
 from typing import Any, Literal, TypeVar
 
+from luthier.core.errors import EvaluationError, GenerationError
 from luthier.core.generation import (
     Completion,
     GenerationEvent,
@@ -31,6 +32,7 @@ from luthier.evaluation import (
     ReplyTask,
     SkillTask,
     general_texts,
+    refuse_broken,
     reworded,
     score_answers,
     score_preferences,
@@ -123,7 +125,7 @@ def measure_models(
 ) -> dict[str, Measured]:
     """Each model on the whole exam, by its id. The model `closely` is also timed, asked otherwise and asked again."""
     generator = RunsGenerator(project, base)
-    examiner = _Examiner(project, base, exam, generator, _results_of_base(project, base, generator))
+    examiner = _Examiner(project, base, exam, generator, results_of_base(project, base, generator))
     losses = {model: examiner.losses(model) for model in models}
     answers = examiner.ask(models, closely)
     return {model: examiner.measured(model, losses[model], answers[model], model == closely) for model in models}
@@ -135,7 +137,7 @@ def measure_base(project: Project, base: Base, exam: Exam) -> Measured:
     return measure_models(project, base, bare, [base.artefact.id], closely=None)[base.artefact.id]
 
 
-def _results_of_base(project: Project, base: Base, generator: RunsGenerator) -> KeptResults:
+def results_of_base(project: Project, base: Base, generator: RunsGenerator) -> KeptResults:
     """What earlier evaluations have found of the base model, with these weights and by these versions of what computes.
 
     A request's prompt comes from the template alone: the base model answers nothing for a task without one.
@@ -294,7 +296,9 @@ class _Examiner:
         pairs = [pair.chosen for pair in exam.pairs], [pair.rejected for pair in exam.pairs]
         splits = (exam.test, exam.validation, exam.general, *pairs)
         rows, compute = list(chain.from_iterable(splits)), partial(self._losses, model)
-        losses = iter(self.kept.losses(rows, compute) if model == self.kept.model else compute(rows))
+        found = self.kept.losses(rows, compute) if model == self.kept.model else compute(rows)
+        refuse_broken(found, model)  # before it is asked anything, which takes longest
+        losses = iter(found)
         return [list(islice(losses, len(split))) for split in splits]
 
     def _losses(self, model: str, rows: Sequence[TokenRow]) -> list[RowLoss]:
@@ -336,7 +340,8 @@ def answer_all(
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A generator that tells how many answers have ended."""
+    """A generator that tells how many answers have ended. Raises EvaluationError, which names model and question, where
+    none can be computed."""
 
     generator: Generator
     project: Project
@@ -351,6 +356,10 @@ class _Told:
         done = 0
         with closing(events_of(self.generator, requests)) as events:
             for event in events:
+                if isinstance(event.error, GenerationError):
+                    asked = requests[event.index]
+                    question = asked.messages[-1]["content"]
+                    raise EvaluationError(f"no answer to {question!r}: {event.error}", where=asked.model)
                 if event.is_last:
                     done += 1
                     self.project.reporter.progress(self.what, done, len(requests))

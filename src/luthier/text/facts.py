@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from luthier.text.fact_patterns import READERS, FactKind, Reader, singular
 from luthier.text.numerals import words_to_digits
@@ -67,7 +68,8 @@ def wrong_facts(answer: str, expected: Iterable[str], allowed: str) -> frozenset
     return frozenset(fact for fact in stated if fact.quantity in quantities)
 
 
-def _take_facts(text: str) -> tuple[frozenset[Fact], list[str]]:
+@lru_cache(maxsize=1024)  # an answer is read once for each fact that it should state, and for each way to count
+def _take_facts(text: str) -> tuple[frozenset[Fact], tuple[str, ...]]:
     """The facts of a text and the phrases that remain around them, as `_spaced` words."""
     rest = _plain(text)
     facts: set[Fact] = set()
@@ -75,7 +77,7 @@ def _take_facts(text: str) -> tuple[frozenset[Fact], list[str]]:
         found, rest = _take(reader, rest)
         facts.update(found)
     phrases = [_spaced(part) for part in rest.split(_GAP)]
-    return frozenset(facts), [phrase for phrase in phrases if _says_something(phrase, bool(facts))]
+    return frozenset(facts), tuple(phrase for phrase in phrases if _says_something(phrase, bool(facts)))
 
 
 def _take(reader: Reader, text: str) -> tuple[set[Fact], str]:
@@ -103,6 +105,7 @@ def _plain(text: str) -> str:
     return words_to_digits(" ".join(folded.replace("|", " ").split()))
 
 
+@lru_cache(maxsize=1024)
 def _spaced(text: str) -> str:
     """The words of a text in the singular and without accents, a space before and after each."""
     letters = unicodedata.normalize("NFKD", re.sub(r"'s\b", "", _plain(text)))

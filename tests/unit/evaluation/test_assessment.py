@@ -1,4 +1,6 @@
 import json
+import math
+from dataclasses import replace
 
 import pytest
 
@@ -39,6 +41,18 @@ def test_both_models_stand_side_by_side():
     assert found.differences["test_loss"].value == -1.0
     assert found.differences["facts_recalled"].value == 1.0
     assert (found.metrics["never_stopped"].value, found.reference_metrics["never_stopped"].value) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("split", ["test", "validation", "general"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_losses_that_are_no_numbers_are_counted_and_not_averaged(split, place):
+    models = [measured("run-1"), measured("base-1")]
+    broken = [RowLoss(row.row_id, math.nan if row.row_id < "row-2" else math.inf, 10, 5) for row in losses(1, 3)]
+    rest = list(getattr(models[place], split))[3:]
+    models[place] = replace(models[place], **{split: [*broken, *rest]})
+    total = sum(len(rows) for rows in (models[place].test, models[place].validation, models[place].general))
+    with pytest.raises(EvaluationError, match=f"^{models[place].model}: the loss of 3 of {total} rows is not a number"):
+        assess(GATES, *models, NOTHING)
 
 
 def test_json_has_the_stable_fields():

@@ -1,7 +1,10 @@
+import shutil
+
 import pytest
 
 import luthier
 from luthier.core.errors import EvaluationError, RecipeError
+from luthier.pipeline.engine import RunsGenerator
 
 
 def models(project):
@@ -11,7 +14,11 @@ def models(project):
 def test_votes_are_kept_and_go_on_where_they_stopped(evaluated, reporter):
     one, other = models(evaluated)
     first = luthier.compare(evaluated, one, other)
-    assert [(done, total) for what, done, total, _ in reporter.steps if what == f"asking {other}"][-1] == (4, 4)
+    assert [step[:3] for step in reporter.steps if step[0].startswith("asking")][-1] == (
+        f"asking {one} and {other}",
+        8,
+        8,
+    )
     assert len(first.pairs) + first.same == 4
     assert first.pairs, "the tiny models answer alike, so that nothing is shown"
     pair = next(first.open_pairs())
@@ -25,13 +32,31 @@ def test_votes_are_kept_and_go_on_where_they_stopped(evaluated, reporter):
     assert figures["left"] == figures["pairs"] - 1
 
 
-def test_a_line_that_is_no_vote_is_named(evaluated):
+@pytest.mark.parametrize("line", ['{"question": "ha', '{"question": "When?", "winner": "both"}', "3", '{"winner": []}'])
+def test_a_line_that_is_no_vote_is_named(evaluated, line):
     one, other = models(evaluated)
     first = luthier.compare(evaluated, one, other)
     first.vote(first.pairs[0], "tie")
-    first.path.write_text(first.path.read_text() + '{"question": "ha', encoding="utf-8")
+    first.path.write_text(first.path.read_text() + line, encoding="utf-8")
     with pytest.raises(EvaluationError, match="line 2: no vote"):
         luthier.compare(evaluated, one, other)
+
+
+def test_what_the_base_model_said_to_the_evaluation_is_not_asked_again(evaluated, monkeypatch):
+    asked = []
+
+    def noted(generator, requests):
+        asked.extend(request.model for request in requests)
+        yield from stream(generator, requests)
+
+    stream = RunsGenerator.stream
+    monkeypatch.setattr(RunsGenerator, "stream", noted)
+    one, other = models(evaluated)
+    found = luthier.compare(evaluated, one, other)
+    assert asked == [one] * 4
+    shutil.rmtree(evaluated.workspace.measured(other))
+    assert luthier.compare(evaluated, one, other).pairs == found.pairs
+    assert asked == [one] * 4 + [one] * 4 + [other] * 4
 
 
 def test_votes_on_other_answers_do_not_count(evaluated):
@@ -41,10 +66,12 @@ def test_votes_on_other_answers_do_not_count(evaluated):
     assert luthier.compare(evaluated, other, one).votes == {}
 
 
-def test_a_judge_stands_beside_people(evaluated):
+def test_a_judge_stands_beside_people(evaluated, reporter):
     one, other = models(evaluated)
     luthier.compare(evaluated, one, other).vote(luthier.compare(evaluated, one, other).pairs[0], "tie")
     figures = luthier.compare(evaluated, one, other, judge=lambda _: "1").to_json()
+    both = 2 * figures["pairs"]
+    assert [step[1:3] for step in reporter.steps if step[0] == "asking the judge"][-1] == (both, both)
     assert figures["judge"]["position_decided"] == figures["judge"]["votes"] == figures["pairs"]
     assert (figures["judge"]["win_rate"]["value"], figures["judge"]["agreement"]["value"]) == (0.5, 1.0)
     nonsense = luthier.compare(evaluated, one, other, judge=lambda _: "well").to_json()

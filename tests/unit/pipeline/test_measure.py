@@ -1,8 +1,11 @@
 from dataclasses import replace
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 import luthier
+from luthier.core.errors import EvaluationError
 from luthier.core.rows import Origin, Row
 from luthier.evaluation import GoldenQuestion
 from luthier.models.losses import RowsLoss
@@ -120,6 +123,21 @@ def test_what_the_base_model_said_is_not_computed_again(evaluated_shop, monkeypa
         path.write_text("broken", encoding="utf-8")
     assert measured([QUESTION], rows[:1]).answers == first.answers, "a file that cannot be read is made anew"
     assert asked
+
+
+def test_a_model_without_usable_numbers_is_named_before_it_is_asked(evaluated, reporter):
+    run, base = evaluated.registry.latest("run"), open_base(evaluated)
+    [path] = (evaluated.workspace.root / run.path).rglob("adapter_model.safetensors")
+    weights = load_file(path)
+    save_file({name: torch.full_like(weight, 1e30) for name, weight in weights.items()}, path)
+    exam = set_exam(base, [], [], [row(1, "Is it there?", "Yes, it is.")], [QUESTION], longest=200)
+    rows = len(exam.test) + len(exam.general)
+    with pytest.raises(EvaluationError, match=f"^{run.id}: the loss of {rows} of {rows} rows is not a number, such as"):
+        measure_models(evaluated, base, exam, [run.id], closely=run.id)
+    assert not reporter.steps
+    exam = replace(exam, test=(), general=())
+    with pytest.raises(EvaluationError, match=f"^{run.id}: no answer to '.*': the model computed no usable numbers"):
+        measure_models(evaluated, base, exam, [run.id], closely=run.id)
 
 
 def test_losses_are_those_of_the_weights_that_answer(evaluated_shop, monkeypatch):
