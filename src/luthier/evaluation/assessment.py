@@ -216,7 +216,7 @@ def _row_json(score: LabelScore) -> dict[str, object]:
 
 
 def _label_json(score: LabelScore) -> dict[str, object]:
-    return {"answer": score.given, "right": score.given == score.expected}
+    return {"answer": score.given, "right": score.given == score.expected, "confidence": score.confidence}
 
 
 def _skill_json(score: SkillScore) -> dict[str, object]:

@@ -1,4 +1,5 @@
-"""Labels given to held-out texts: how many are right, for each label alike, and which are taken for which."""
+"""Labels given to held-out texts: how many are right, for each label alike, which are taken for which, and whether a
+model is as often right as it is sure."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,14 +9,17 @@ import numpy as np
 
 from luthier.evaluation.statistics import Numbers
 
+CALIBRATION_BINS = 10
+
 
 @dataclass(frozen=True, slots=True)
 class LabelScore:
-    """The label that a text has and the one that a model gave it."""
+    """The label that a text has, the one that a model gave it, and the probability that it gave that, in 0..1."""
 
     row_id: str
     expected: str
     given: str
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +62,24 @@ def macro_f1(sums: Numbers) -> Numbers:
     f1 = np.divide(2 * right, either, out=np.zeros_like(either), where=either > 0)
     mean: Numbers = f1.sum(axis=-1) / (either > 0).sum(axis=-1)
     return mean
+
+
+def calibration_columns(scores: Sequence[LabelScore]) -> Numbers:
+    """What `calibration_error` sums, shape [texts, CALIBRATION_BINS + 1]: by how much a model was less sure of a text
+    than right (1) or wrong (0), in the column of its confidence, and 1. In the order of the ids."""
+    columns = np.zeros((len(scores), CALIBRATION_BINS + 1))
+    columns[:, -1] = 1
+    for place, score in enumerate(sorted(scores, key=lambda score: score.row_id)):
+        column = min(int(score.confidence * CALIBRATION_BINS), CALIBRATION_BINS - 1)
+        columns[place, column] = (score.given == score.expected) - score.confidence
+    return columns
+
+
+def calibration_error(sums: Numbers) -> Numbers:
+    """Expected calibration error, of summed `calibration_columns`: texts are put into bins of like confidence; the mean
+    over texts of how far the mean confidence of their bin lies from the share that is right there.
+
+    Source: Naeini et al. 2015, Obtaining Well Calibrated Probabilities Using Bayesian Binning.
+    """
+    error: Numbers = np.abs(sums[..., :-1]).sum(axis=-1) / sums[..., -1]
+    return error

@@ -8,7 +8,13 @@ from typing import Literal
 import numpy as np
 
 from luthier.core.rows import RowLoss
-from luthier.evaluation.classification import label_columns, macro_f1
+from luthier.evaluation.classification import (
+    LabelScore,
+    calibration_columns,
+    calibration_error,
+    label_columns,
+    macro_f1,
+)
 from luthier.evaluation.losses import loss_columns, perplexity
 from luthier.evaluation.measured import HeldOutRow, Measured
 from luthier.evaluation.replies import bleu_of_sums
@@ -111,8 +117,11 @@ SKILLS = ("instructions", "arithmetic", "politeness", "JSON")
 
 
 def _label_accuracy(measured: Measured, _: HeldOut) -> Numbers:
-    scores = sorted(measured.labelled, key=lambda score: score.row_id)
-    return _table([(score.given == score.expected, 1) for score in scores])
+    return _table([(score.given == score.expected, 1) for score in _by_row(measured.labelled)])
+
+
+def _by_row(scores: Sequence[LabelScore]) -> list[LabelScore]:
+    return sorted(scores, key=lambda score: score.row_id)
 
 
 METRICS: tuple[Metric, ...] = (
@@ -138,6 +147,21 @@ METRICS: tuple[Metric, ...] = (
         "higher",
         lambda one, _: label_columns(one.labelled, one.labels),
         macro_f1,
+    ),
+    Metric(
+        "test_confidence",
+        "how sure it is of its labels",
+        "share",
+        "neither",
+        lambda one, _: _table([(score.confidence, 1) for score in _by_row(one.labelled)]),
+    ),
+    Metric(
+        "test_calibration_error",
+        "how far it is surer than right, or less sure",
+        "share",
+        "lower",
+        lambda one, _: calibration_columns(one.labelled),
+        calibration_error,
     ),
     Metric(
         "test_label_loss",

@@ -97,12 +97,15 @@ def measure_labels(
             scores = {
                 split: _log_probabilities(base, classifier, rows, model)[:, order] for split, rows in held_out.items()
             }
-        given = scores["test"].argmax(axis=1)
+        given, sure = scores["test"].argmax(axis=1), np.exp(scores["test"].max(axis=1))
         measured[model] = Measured(
             model,
             test=_losses(test, scores["test"], labels),
             validation=_losses(validation, scores["validation"], labels),
-            labelled=[LabelScore(row.id, str(row.label), labels[one]) for row, one in zip(test, given, strict=True)],
+            labelled=[
+                LabelScore(row.id, str(row.label), labels[one], float(confidence))
+                for row, one, confidence in zip(test, given, sure, strict=True)
+            ],
             labels=labels,
         )
     return measured

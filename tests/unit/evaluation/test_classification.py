@@ -9,7 +9,15 @@ from sklearn.metrics import f1_score
 from luthier.core.recipe import GatesSection
 from luthier.core.rows import RowLoss
 from luthier.evaluation.assessment import Context, assess
-from luthier.evaluation.classification import Confusion, LabelScore, label_columns, macro_f1, worst_confusions
+from luthier.evaluation.classification import (
+    Confusion,
+    LabelScore,
+    calibration_columns,
+    calibration_error,
+    label_columns,
+    macro_f1,
+    worst_confusions,
+)
 from luthier.evaluation.measured import Measured
 from luthier.evaluation.metrics import compare, measure
 from luthier.evaluation.report import render_report
@@ -18,11 +26,11 @@ from luthier.evaluation.report_page import render_page
 LABELS = ("card", "delivery", "refund", "rest")
 
 
-def scores(rows, right, seed=0, labels=LABELS[:3]):
+def scores(rows, right, seed=0, labels=LABELS[:3], sure=0.5):
     source = random.Random(seed)
     drawn = [source.choice(labels) for _ in range(rows)]
     return [
-        LabelScore(f"row-{number}", label, label if source.random() < right else source.choice(labels))
+        LabelScore(f"row-{number}", label, label if source.random() < right else source.choice(labels), sure)
         for number, label in enumerate(drawn)
     ]
 
@@ -49,7 +57,10 @@ def test_columns_pair_by_row():
 def test_metrics_have_intervals_and_pair():
     good, bad = classifier("run-1", 300, 0.9), classifier("run-2", 300, 0.3, loss=1.0)
     metrics = measure(good, {})
-    assert set(metrics) == {"test_accuracy", "test_macro_f1", "test_label_loss", "validation_label_loss"}
+    assert set(metrics) == {
+        *("test_accuracy", "test_macro_f1", "test_label_loss", "validation_label_loss"),
+        *("test_confidence", "test_calibration_error"),
+    }
     accuracy, f1 = metrics["test_accuracy"], metrics["test_macro_f1"]
     assert accuracy.value == sum(one.given == one.expected for one in good.labelled) / 300
     assert 0 < accuracy.low < accuracy.value < accuracy.high < 1
@@ -59,9 +70,46 @@ def test_metrics_have_intervals_and_pair():
     assert compare(good, bad, {})["test_macro_f1"].low > 0.3
 
 
+def sure(confidence, texts, right, first=0):
+    """So many texts of which so many are labelled right."""
+    return [
+        LabelScore(f"row-{first + number:03}", "card", "card" if number < right else "refund", confidence)
+        for number in range(texts)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "error"),
+    [
+        (sure(0.75, 40, 30), 0.0),
+        (sure(1.0, 40, 40), 0.0),
+        (sure(0.9, 40, 20), 0.4),
+        (sure(0.1, 40, 40), 0.9),
+        (sure(0.95, 30, 15) + sure(0.25, 10, 5, first=30), (30 * 0.45 + 10 * 0.25) / 40),
+        (sure(0.92, 10, 10) + sure(0.98, 10, 9, first=10), 0.0),  # in one bin, which is right as often as it is sure
+    ],
+)
+def test_calibration_is_the_distance_between_sure_and_right(found, error):
+    assert float(calibration_error(calibration_columns(found).sum(axis=0))) == pytest.approx(error)
+    assert np.array_equal(calibration_columns(found), calibration_columns(found[::-1]))
+
+
+def test_a_model_that_is_too_sure_is_found_out():
+    meek, bold = (
+        Measured(name, labelled=scores(300, 0.7, sure=confidence), labels=LABELS)
+        for name, confidence in (("run-1", 0.8), ("run-2", 0.99))  # both are right in 80 % of the texts
+    )
+    metrics, differences = measure(bold, {}), compare(bold, meek, {})
+    assert metrics["test_confidence"].value == pytest.approx(0.99)
+    assert 0.1 < metrics["test_calibration_error"].low < metrics["test_calibration_error"].high < 0.3
+    assert measure(meek, {})["test_calibration_error"].value < 0.05
+    assert differences["test_calibration_error"].low > 0.05
+    assert differences["test_accuracy"].value == 0
+
+
 def test_the_worst_confusions_come_first():
     pairs = [("card", "refund")] * 3 + [("refund", "card")] * 2 + [("card", "card")] * 5 + [("delivery", "card")]
-    found = [LabelScore(f"row-{number}", *pair) for number, pair in enumerate(pairs)]
+    found = [LabelScore(f"row-{number}", *pair, 0.5) for number, pair in enumerate(pairs)]
     assert worst_confusions(found, most=2) == [Confusion("card", "refund", 3, 8), Confusion("refund", "card", 2, 2)]
 
 

@@ -110,7 +110,11 @@ def desk(_trained_desk, tmp_path):
 def test_a_run_is_measured_beside_guessing_and_then_beside_the_released_one(desk):
     found = luthier.evaluate(desk)
     metrics = found.to_json()["metrics"]
-    assert set(metrics) == {"test_accuracy", "test_macro_f1", "test_label_loss", "validation_label_loss"}
+    assert set(metrics) == {
+        *("test_accuracy", "test_macro_f1", "test_label_loss", "validation_label_loss"),
+        *("test_confidence", "test_calibration_error"),
+    }
+    assert 0 < metrics["test_calibration_error"]["value"] < 1
     run = desk.registry.get(found.run)
     assert metrics["validation_label_loss"]["value"] == pytest.approx(run.summary["validation_loss"], rel=1e-5)
     guessing = found.assessment.reference_metrics
