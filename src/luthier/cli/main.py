@@ -19,6 +19,8 @@ from luthier.core.errors import LuthierError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What writing to a full disk or past a limit ends in. Such an error without a file's name is one of a stream."""
+_REFUSED_PATHS = (errno.ENAMETOOLONG, errno.EACCES, errno.EPERM)
+"""What looking at a path that a user named may end in."""
 _STANDARD_OUTPUT = 1
 
 
@@ -45,9 +47,11 @@ def run(arguments: list[str]) -> int:
     except LuthierError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:
-        if error.errno not in _FULL or error.filename is not None:
-            raise
-        return _fail(f"cannot write: {error.strerror}", USER_ERROR)
+        if error.errno in _FULL and error.filename is None:
+            return _fail(f"cannot write: {error.strerror}", USER_ERROR)
+        if error.errno in _REFUSED_PATHS and error.filename is not None:
+            return _fail(f"{os.fsdecode(error.filename)}: {error.strerror}", USER_ERROR)
+        raise
     except SystemExit as ended:  # what typer makes of a broken pipe, whichever it was
         if not isinstance(ended.__context__, BrokenPipeError):
             raise

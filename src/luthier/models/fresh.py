@@ -12,14 +12,19 @@ from luthier.core.errors import ModelError
 from luthier.core.files import atomic_directory
 from luthier.core.identity import content_id, file_digest
 from luthier.core.recipe import Initialisation
+from luthier.core.sizes import gigabytes
+from luthier.kernels.allocator import attainable_memory
 from luthier.models.cache import ModelCache
 from luthier.models.initialisation import initialise
 from luthier.models.loading import tokenizer_in
+from luthier.models.quantized import weight_count
 from luthier.models.sources import BaseFiles, model_files
 
 Config = Mapping[str, bool | int | float | str]
 OF_THE_TOKENIZER = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id")
 WHERE = "model.config"
+MOST_LAYERS = 1000
+"""Several times those of any model."""
 
 
 def new_model(
@@ -33,7 +38,8 @@ def new_model(
     """A model of `config["model_type"]` with these sizes, whose weights are drawn by `seed` and a scheme: a
     decoder, or with `masked` an encoder that predicts masked words. It is kept in the cache.
 
-    Raises ModelError for a field or value that the architecture does not know, and for a folder without a tokenizer.
+    Raises ModelError for a field or value that the architecture does not know, for more weights than there is memory,
+    and for a folder without a tokenizer.
     """
     tokenizer = tokenizer_in(tokenizer_folder)
     made = _config(config, tokenizer)
@@ -46,14 +52,32 @@ def new_model(
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             try:
+                _refuse_absurd(head, made)
                 model = head.from_config(made)
                 initialise(model, initialisation)
-            except (ValueError, TypeError, KeyError, RuntimeError, AssertionError) as error:
-                raise ModelError(f"no such model: {' '.join(str(error).split())[:300]}", where=WHERE) from error
+            except (ValueError, TypeError, KeyError, RuntimeError, AssertionError, ArithmeticError) as error:
+                fault = f"nothing is called {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+                raise ModelError(f"no such model: {fault[:300]}", where=WHERE) from error
         with atomic_directory(folder) as partial:
             model.save_pretrained(partial)
             tokenizer.save_pretrained(partial)
     return BaseFiles(name, folder, cache.digest(model_files(folder)))
+
+
+def _refuse_absurd(head: Any, made: Any) -> None:
+    """Raise ModelError for a model that this machine cannot hold: weights are drawn for as long as there is memory."""
+    layers = getattr(made, "num_hidden_layers", 1)
+    if not 1 <= layers <= MOST_LAYERS:
+        raise ModelError(f"no model has {layers} layers", where=WHERE, allowed=f"1 to {MOST_LAYERS}")
+    with torch.device("meta"):
+        weights = weight_count(head.from_config(made))
+    needed, there = weights * torch.float32.itemsize, attainable_memory()
+    if needed > there:
+        raise ModelError(
+            f"{weights:,} weights take {gigabytes(needed)}, and this machine has {gigabytes(there)}",
+            where=WHERE,
+            allowed="smaller sizes",
+        )
 
 
 def _config(config: Config, tokenizer: Any) -> Any:

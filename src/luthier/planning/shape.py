@@ -13,7 +13,10 @@ _HIDDEN = ("hidden_size", "n_embd", "dim", "d_model")
 _HEADS = ("num_attention_heads", "n_head", "n_heads")
 _INNER = ("intermediate_size", "n_inner", "hidden_dim", "ffn_dim")
 _POSITIONS = ("max_position_embeddings", "n_positions")
+_KEY_VALUE_HEADS = ("num_key_value_heads",)
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+LARGEST_SIZE = 10**9
+"""No model has so many of anything; beyond, what is reckoned from it is no number any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +81,17 @@ class ModelShape:
         """The shape of `config.json`, as transformers writes it: exact for Llama, Mistral, Qwen, Gemma and Phi-3,
         GPT-2, GPT-NeoX, BERT and its kin; within some per cent for others.
 
-        Raises ModelError where a size is missing.
+        Raises ModelError where a size is missing or is no whole number up to `LARGEST_SIZE`.
         """
-        text = config.get("text_config", config)
+        text = config.get("text_config") or config
+        if not isinstance(text, Mapping):
+            raise ModelError("config.json's text_config holds no fields", where="model.base")
         kind = str(text.get("model_type") or config.get("model_type", ""))
         sizes = _Sizes(
-            hidden=_size(text, "hidden_size", _HIDDEN),
-            layers=_size(text, "num_hidden_layers", _LAYERS),
-            heads=_size(text, "num_attention_heads", _HEADS),
-            vocabulary=_size(text, "vocab_size", ("vocab_size",)),
+            hidden=_size(text, _HIDDEN),
+            layers=_size(text, _LAYERS),
+            heads=_size(text, _HEADS),
+            vocabulary=_size(text, ("vocab_size",)),
         )
         if kind == "gpt2" or kind in NEOX or kind in ENCODERS:
             return _two_matrices(kind, text, sizes)
@@ -104,14 +109,14 @@ class _Sizes:
 def _gated(kind: str, config: Mapping[str, Any], sizes: _Sizes) -> ModelShape:
     """Layers of the Llama kind: root mean square norms, grouped queries, a gate beside the inner layer."""
     hidden = sizes.hidden
-    head_dim = int(config.get("head_dim") or hidden // sizes.heads)
+    head_dim = _size(config, ("head_dim",), hidden // sizes.heads)
     query = sizes.heads * head_dim
-    key_value = int(config.get("num_key_value_heads") or sizes.heads) * head_dim
-    inner = int(_first(config, _INNER) or 4 * hidden)
-    experts = int(_first(config, _EXPERTS) or 1)
-    active = int(config.get("num_experts_per_tok") or 1)
+    key_value = _size(config, _KEY_VALUE_HEADS, sizes.heads) * head_dim
+    inner = _size(config, _INNER, 4 * hidden)
+    experts = _size(config, _EXPERTS, 1)
+    active = _size(config, ("num_experts_per_tok",), 1)
     if experts > 1:
-        inner = int(config.get("moe_intermediate_size") or inner)
+        inner = _size(config, ("moe_intermediate_size",), inner)
     biased = bool(config.get("attention_bias")) or kind == "qwen2"
     attention = [("q_proj", hidden, query), ("k_proj", hidden, key_value), ("v_proj", hidden, key_value)]
     ups = [("gate_proj", hidden, inner), ("up_proj", hidden, inner)]
@@ -146,7 +151,7 @@ def _gated(kind: str, config: Mapping[str, Any], sizes: _Sizes) -> ModelShape:
 def _two_matrices(kind: str, config: Mapping[str, Any], sizes: _Sizes) -> ModelShape:
     """Layers of the first transformers: norms with a bias, two matrices in the feed-forward part, all with biases."""
     hidden, encoder = sizes.hidden, kind in ENCODERS
-    inner = int(_first(config, _INNER) or 4 * hidden)
+    inner = _size(config, _INNER, 4 * hidden)
     if encoder:
         attention = [("query", hidden), ("key", hidden), ("value", hidden), ("dense", hidden)]
     else:
@@ -155,8 +160,8 @@ def _two_matrices(kind: str, config: Mapping[str, Any], sizes: _Sizes) -> ModelS
     linears = [Linear(name, hidden, outputs, bias=True) for name, outputs in attention]
     linears += [Linear("up", hidden, inner, bias=True), Linear("down", inner, hidden, bias=True)]
     words = sizes.vocabulary * hidden
-    positions = 0 if kind in NEOX else int(_first(config, _POSITIONS) or 0) * hidden
-    types = int(config.get("type_vocab_size") or 0) * hidden if kind != "distilbert" else 0
+    positions = 0 if kind in NEOX else _size(config, _POSITIONS, 0) * hidden
+    types = _size(config, ("type_vocab_size",), 0) * hidden if kind != "distilbert" else 0
     tied = bool(config.get("tie_word_embeddings", kind not in NEOX))
     # Of an encoder that predicts words: a matrix with its norm, and a bias for each word.
     after = hidden * hidden + 3 * hidden + sizes.vocabulary if encoder else 2 * hidden
@@ -170,12 +175,16 @@ def _two_matrices(kind: str, config: Mapping[str, Any], sizes: _Sizes) -> ModelS
     )
 
 
-def _first(config: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    return next((config[name] for name in names if config.get(name)), None)
-
-
-def _size(config: Mapping[str, Any], name: str, names: tuple[str, ...]) -> int:
-    value = _first(config, names)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ModelError(f"config.json has no {name}", where="model.base", allowed=f"a whole number in {names[0]}")
+def _size(config: Mapping[str, Any], names: tuple[str, ...], default: int | None = None) -> int:
+    """A size under the first of these names that the configuration has; none and 0 are as if it were not there."""
+    name = next((name for name in names if config.get(name)), None)
+    if name is None and default is not None:
+        return default
+    value = config[name] if name else None
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_SIZE:
+        raise ModelError(
+            f"config.json has no {names[0]}" if name is None else f"config.json's {name} is no size of a model",
+            where="model.base",
+            allowed=f"a whole number up to {LARGEST_SIZE:,} in {name or names[0]}",
+        )
     return value

@@ -56,6 +56,8 @@ def test_no_command_prints_which_there_are(command, tmp_path, arguments, named):
         (luthier.LuthierError("no", where="here", allowed="yes"), 1, "luthier: here: no (yes)\n"),
         (luthier.GateRefused("too bad"), 2, "luthier: too bad\n"),
         (KeyboardInterrupt(), 130, "luthier: stopped\n"),
+        (OSError(errno.ENAMETOOLONG, "File name too long", "nnn"), 1, "luthier: nnn: File name too long\n"),
+        (OSError(errno.EACCES, "Permission denied", b"closed"), 1, "luthier: closed: Permission denied\n"),
     ],
 )
 def test_errors_become_sentences_and_exit_codes(capsys, monkeypatch, tmp_path, error, code, sentence):

@@ -81,6 +81,17 @@ def test_recipe_cannot_be_changed() -> None:
         ("data.clean.max_words=3", "data.clean: max_words must not be below min_words"),
         ("evaluation.gates.facts=0.6", "evaluation: gates.facts needs evaluation.questions"),
         ("model.dtype=float64", "model.dtype: input should be 'auto', 'bfloat16'"),
+        ("adapter.target_modules=5", "adapter.target_modules: input should be a valid string or a valid list"),
+        ("adapter.target_modules=[5]", "adapter.target_modules.0: input should be a valid string"),
+        (
+            "model={config: {model_type: [1]}, tokenizer: t}",
+            "model.config.model_type: input should be a valid boolean or",
+        ),
+        ("planning.assume={target_tokens_per_row: 301}", "planning.assume: target_tokens_per_row are some of the 300"),
+        ("planning.assume={rows: 9999999999999}", "planning.assume.rows: input should be less than or equal to"),
+        ('model.base="x\\ud800"', "model.base holds half of a character, which no file can hold"),
+        ('data.system="\\udc00"', "data.system holds half of a character, which no file can hold"),
+        ('data.sources=[{path: a, columns: {"\\ud800": b}}]', "data.sources.0.columns holds half of a character"),
         ("serving.port=70000", "serving.port: input should be less than or equal to 65535"),
     ],
 )
@@ -335,6 +346,13 @@ def test_secrets_are_refused_and_not_repeated(field: str, secret: str) -> None:
     assert f"{field} holds what looks like a password or access token" in str(caught.value)
     assert secret not in str(caught.value)
     assert "HF_TOKEN" in str(caught.value)
+
+
+def test_a_fault_of_a_field_of_several_types_is_told_once() -> None:
+    with pytest.raises(RecipeError) as caught:
+        changed("model={config: {model_type: [1]}, tokenizer: t}", "training.gradient_checkpointing=[]")
+    assert str(caught.value).count("model.config.model_type") == 1
+    assert str(caught.value).count("training.gradient_checkpointing") == 1
 
 
 def test_secrets_in_overrides_are_refused() -> None:

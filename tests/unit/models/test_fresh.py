@@ -82,6 +82,11 @@ def test_the_seed_decides_the_weights(tokenizers: Path, cache: ModelCache, tmp_p
         ({"model_type": "lama"}, r"^model\.config: no architecture 'lama' \(did you mean llama\?\)"),
         ({"num_attention_heads": 5}, r"^model\.config: (not a configuration of llama|no such model): "),
         ({"num_hidden_layers": "two"}, r"^model\.config: (not a configuration of llama|no such model): "),
+        ({"num_hidden_layers": 10**9}, r"^model\.config: no model has 1000000000 layers \(1 to 1000\)"),
+        ({"num_hidden_layers": 0}, r"^model\.config: no model has 0 layers \(1 to 1000\)"),
+        ({"hidden_size": 2**30}, r"^model\.config: [\d,]+ weights take [\d.]+ GB, and this machine has [\d.]+ GB \("),
+        ({"hidden_size": 0}, r"^model\.config: no such model: "),
+        ({"hidden_act": "gelo"}, r"^model\.config: no such model: nothing is called 'gelo'"),
     ],
 )
 def test_what_there_is_no_model_of_is_said(

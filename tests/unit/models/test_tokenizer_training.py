@@ -4,7 +4,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from luthier.core.errors import ModelError
-from luthier.models.tokenizer_training import NAMED_TOKENS, train_tokenizer
+from luthier.models.tokenizer_training import MOST_TOKENS, NAMED_TOKENS, train_tokenizer
 
 TEXTS = ["The warranty of the parcel is thirty days.", "", "Returns are free; the refund takes five days.", "   "] * 20
 SIZES = {"bpe": 320, "wordpiece": 90, "unigram": 60}
@@ -66,8 +66,19 @@ def test_no_text_is_an_error(kind, texts):
 
 @pytest.mark.parametrize(("kind", "size", "least"), [("bpe", 259, 259), ("wordpiece", 6, 6), ("unigram", 5, 5)])
 def test_a_size_that_cannot_hold_what_must_be_in_it_is_an_error(kind, size, least):
-    with pytest.raises(ModelError, match=rf"a vocabulary of {size} tokens is too small for {kind} \(> {least}\)"):
+    with pytest.raises(ModelError, match=rf"a vocabulary of {size} tokens is too small for {kind} \(> {least}, "):
         train_tokenizer(TEXTS, kind, size)
+
+
+@pytest.mark.parametrize("size", [MOST_TOKENS + 1, 10**30])
+def test_an_absurd_size_is_an_error_before_room_is_set_aside(kind, size):
+    with pytest.raises(ModelError, match=f"a vocabulary of {size} tokens is too large for {kind}"):
+        train_tokenizer(TEXTS, kind, size)
+
+
+def test_word_pieces_do_not_exceed_the_size():
+    with pytest.raises(ModelError, match=r"more characters than a vocabulary of 20 tokens can hold \(\d\d or more\)"):
+        train_tokenizer(TEXTS, "wordpiece", 20)
 
 
 def test_what_the_library_refuses_is_an_error_for_people(monkeypatch):

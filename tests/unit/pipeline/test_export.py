@@ -46,6 +46,13 @@ def test_a_folder_that_holds_something_is_left_alone(evaluated, tmp_path):
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
+def test_a_file_is_no_folder_to_export_to(evaluated, tmp_path):
+    (tmp_path / "model").write_text("mine")
+    with pytest.raises(WorkspaceError, match=r"model: is no folder \(a new one\)"):
+        luthier.export(evaluated, tmp_path / "model")
+    assert (tmp_path / "model").read_text() == "mine"
+
+
 def test_a_model_that_says_something_else_is_not_kept(evaluated, tmp_path, monkeypatch):
     monkeypatch.setattr("luthier.pipeline.export.LARGEST_DIFFERENCE", {"float32": -1.0})
     with pytest.raises(ModelError, match="the merged model's logits differ from the run's"):

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 import luthier
-from luthier.core.errors import RecipeError
+from luthier.core.errors import ModelError, RecipeError
 from luthier.core.recipe import Recipe
 from luthier.pipeline.base import open_base
 from luthier.pipeline.objectives import training_dataset
@@ -170,6 +170,41 @@ def test_a_configuration_alone_is_planned_for_every_machine_of_the_price_table(s
         assert machine.fits
         assert 0 < machine.seconds.low <= machine.seconds.expected <= machine.seconds.high
         assert machine.cost.expected > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "config.json is not valid JSON: "),
+        (b"\xff\xfe{}", "config.json is not valid JSON: "),
+        (b"[" * 100_000, "config.json is not valid JSON: "),
+        (b"[]", "config.json holds no fields"),
+        (b'{"hidden_size": "large"}', "config.json's hidden_size is no size of a model"),
+    ],
+)
+def test_a_configuration_that_is_none_is_told(shop_without_weights, content, sentence):
+    (shop_without_weights / "large" / "config.json").write_bytes(content)
+    with (
+        luthier.open_project(shop_without_weights, overrides=["model.base=large", "planning.assume={}"]) as project,
+        pytest.raises(ModelError, match=f"^model.base: {sentence}"),
+    ):
+        luthier.plan(project)
+
+
+@pytest.mark.parametrize("base", ["~nobody-of-this-name/model", "n" * 300, "./" + "n" * 300])
+def test_a_name_that_no_folder_can_have_is_no_model(prepared_shop, base):
+    with (
+        luthier.open_project(prepared_shop, overrides=[f"model.base={base}"]) as project,
+        pytest.raises(ModelError, match="no base model"),
+    ):
+        luthier.plan(project)
+
+
+def test_assumed_rows_take_no_memory(shop_without_weights):
+    overrides = ["model.base=large", "planning.assume={rows: 1000000000000}"]
+    with luthier.open_project(shop_without_weights, overrides=overrides) as project:
+        workload = luthier.plan(project).workload
+    assert (workload.rows, workload.tokens, workload.longest) == (10**12, 300 * 10**12, 300)
 
 
 def test_without_an_assumption_the_newest_dataset_counts(shop_without_weights):

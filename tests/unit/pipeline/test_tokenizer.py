@@ -71,6 +71,12 @@ def test_listed_words_need_not_stand_in_the_rows(project, tmp_path):
     assert AutoTokenizer.from_pretrained(tmp_path / "extended").tokenize("A violin")[-1] == "Ġviolin"
 
 
+def test_a_list_with_the_mark_of_windows_is_read(project, tmp_path):
+    (tmp_path / "words.txt").write_text("violin\n", encoding="utf-8-sig")
+    extended = luthier.extend_vocabulary(project, tmp_path / "extended", listed=tmp_path / "words.txt")
+    assert {word.word for word in extended.words} == {"violin"}
+
+
 @pytest.mark.parametrize("choice", [{}, {"words": 3, "listed": "words.txt"}])
 def test_exactly_one_choice_of_words_is_wanted(project, tmp_path, choice):
     with pytest.raises(ModelError, match=r"say which words \(exactly one of --words and --list\)"):

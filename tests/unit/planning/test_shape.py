@@ -71,6 +71,34 @@ def test_experts_are_held_whole_and_used_in_part():
     assert shape.active_parameters - dense.active_parameters == 3 * (3 * 32 * 64 + 32 * 4)
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("hidden_size", 10**30),
+        ("num_hidden_layers", "two"),
+        ("head_dim", [64]),
+        ("num_key_value_heads", -1),
+        ("num_key_value_heads", 0.5),
+        ("intermediate_size", {"inner": 1}),
+        ("num_local_experts", "x"),
+        ("num_experts_per_tok", 10**12),
+        ("vocab_size", True),
+    ],
+)
+def test_sizes_of_no_model_are_refused(field, value):
+    with pytest.raises(ModelError, match=f"config.json's {field} is no size of a model"):
+        ModelShape.of({**LLAMA_2_7B, field: value})
+
+
+def test_sizes_that_are_none_or_zero_are_as_if_left_out():
+    left_out = {name: value for name, value in LLAMA_2_7B.items() if name != "num_key_value_heads"}
+    assert ModelShape.of({**LLAMA_2_7B, "num_key_value_heads": None}) == ModelShape.of(left_out)
+    assert ModelShape.of({**LLAMA_2_7B, "num_local_experts": 0}) == ModelShape.of(LLAMA_2_7B)
+    assert ModelShape.of({"text_config": LLAMA_2_7B}) == ModelShape.of({**LLAMA_2_7B, "text_config": None})
+    with pytest.raises(ModelError, match=r"config.json's text_config holds no fields"):
+        ModelShape.of({"text_config": "x"})
+
+
 @pytest.mark.parametrize("missing", ["hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size"])
 def test_a_size_that_is_missing_is_named(missing):
     config = {name: value for name, value in LLAMA_2_7B.items() if name != missing}

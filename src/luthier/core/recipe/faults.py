@@ -1,21 +1,39 @@
 """What is wrong with a recipe, in words for people."""
 
 import difflib
+import re
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from luthier.core.recipe.whole import Recipe
+
+_TYPE = re.compile(r"bool|int|float|str|(literal|tuple)\[.*\]")
+"""What pydantic adds to the place of a fault: one of the types that the value may have."""
+_SHOULD = "Input should be "
 
 
 def explained(error: ValidationError) -> str:
     """All faults of a recipe in one line, with suggestions for misspelt fields."""
-    faults = error.errors()
+    faults = _of_fields(error.errors())
     inner = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
     return "; ".join(
         _explain_one(fault["loc"], fault["type"], fault["msg"]) for fault in faults if fault["loc"] not in inner
     )
+
+
+def _of_fields(faults: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Where a value may be of several types, pydantic names a fault for each: told is one, of the field itself."""
+    told: dict[tuple[int | str, ...], ErrorDetails] = {}
+    for fault in faults:
+        place = tuple(part for part in fault["loc"] if not _TYPE.fullmatch(str(part)))
+        if place in told:
+            also = fault["msg"].removeprefix(_SHOULD)
+            fault["msg"] = told[place]["msg"] if also in told[place]["msg"] else f"{told[place]['msg']} or {also}"
+        told[place] = {**fault, "loc": place}
+    return list(told.values())
 
 
 def _explain_one(location: tuple[int | str, ...], kind: str, message: str) -> str:

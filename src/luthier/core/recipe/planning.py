@@ -1,8 +1,8 @@
 """`planning`: what the figures of a plan are made from."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from luthier.core.recipe.section import Positive, Section
 
@@ -10,9 +10,15 @@ from luthier.core.recipe.section import Positive, Section
 class AssumeSection(Section):
     """Rows to plan for while there are none."""
 
-    rows: Positive = Field(1000, description="training rows")
-    tokens_per_row: Positive = Field(300, description="on average")
+    rows: Positive = Field(1000, le=10**12, description="training rows")
+    tokens_per_row: Positive = Field(300, le=10**9, description="on average")
     target_tokens_per_row: Positive = Field(100, description="of these, how many are learnt to be said")
+
+    @model_validator(mode="after")
+    def _targets_are_tokens(self) -> Self:
+        if self.target_tokens_per_row > self.tokens_per_row:
+            raise ValueError(f"target_tokens_per_row are some of the {self.tokens_per_row} tokens_per_row")
+        return self
 
 
 class PlanningSection(Section):

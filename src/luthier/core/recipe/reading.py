@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import yaml
 from pydantic import ValidationError
 
+from luthier.core.characters import LONE_SURROGATE
 from luthier.core.errors import RecipeError
 from luthier.core.recipe.faults import explained
 from luthier.core.recipe.whole import Recipe
@@ -32,7 +33,7 @@ def parse_recipe(text: str, overrides: Iterable[str] = (), where: str = "recipe"
         raise RecipeError("empty, or not a mapping of fields", where=where, allowed="see: luthier init")
     for override in overrides:
         _apply_override(tree, override)
-    _refuse_secrets(tree, where, set())
+    _refuse_unsaved(tree, where, set())
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
@@ -164,15 +165,21 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(None, None, fault, node.start_mark) from error
 
 
-def _refuse_secrets(node: object, where: str, walked: set[int], path: str = "") -> None:
-    """`walked` are the ids of sections and lists that were looked through: YAML's aliases may name one many times, and
-    even inside itself."""
+def _refuse_unsaved(node: object, where: str, walked: set[int], path: str = "") -> None:
+    """Raise RecipeError for what must not, or cannot, be saved with a run.
+
+    `walked` are the ids of sections and lists that were looked through: YAML's aliases may name one many times, and
+    even inside itself.
+    """
     if isinstance(node, dict | list):
         if id(node) in walked:
             return
         walked.add(id(node))
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
-            _refuse_secrets(value, where, walked, f"{path}.{key}".lstrip("."))
+            _refuse_unsaved(str(key), where, walked, path or "a field's name")
+            _refuse_unsaved(value, where, walked, f"{path}.{key}".lstrip("."))
+    elif isinstance(node, str) and LONE_SURROGATE.search(node):
+        raise RecipeError(f"{path} holds half of a character, which no file can hold", where=where)
     elif isinstance(node, str) and SECRET.search(node):
         raise RecipeError(
             f"{path} holds what looks like a password or access token; recipes are saved with every run",
