@@ -74,7 +74,7 @@ def _train_on(project: Project, base: Base, dataset: Dataset, part: int, draw: i
         return shuffled[: taken[0]]
 
     quiet = replace(project, reporter=Silent())
-    training, _, _ = set_up(quiet, base, dataset, Ranks(), some, checks=False)
+    training = set_up(quiet, base, dataset, Ranks(), some, checks=False).training
     if not training.validation_examples:
         raise DatasetError("a learning curve needs validation rows", where=dataset.id, allowed="data.split.validation")
     settings = training.settings.model_copy(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from luthier.core.artefacts import Dataset, Plan
 from luthier.core.files import atomic_directory, write_text
 from luthier.core.identity import content_id
-from luthier.core.recipe import BaseQuantization, Dtype, Recipe, parse_recipe, with_fields
+from luthier.core.recipe import BaseQuantization, Dtype, Recipe, TrainingSection, parse_recipe, with_fields
 from luthier.kernels.allocator import attainable_memory
 from luthier.kernels.ceiling import matmul_flops, weight_bytes_per_second
 from luthier.models.adapter import trainable
@@ -55,6 +55,7 @@ from luthier.planning import (
 )
 from luthier.training.objective import Example
 from luthier.training.schedule import PACK_TOKENS
+from luthier.training.schedule import Schedule as Steps
 
 HERE = "this machine"
 LEAST_FACTOR, LARGEST_FACTOR = 0.2, 5.0
@@ -118,12 +119,21 @@ class _Basis:
     speed: Range
     around: Around
     factor: float
-    trained_on: tuple[Base, Dataset] | None
+    trained_on: "_TrainedOn | None"
     """None where there are no weights to train."""
 
     @property
     def measured(self) -> bool:
         return self.trained_on is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _TrainedOn:
+    """What the measured training trains. To set one more up, without checks, takes `setup_seconds`."""
+
+    base: Base
+    dataset: Dataset
+    setup_seconds: float
 
 
 def plan(project: Project) -> Planned:
@@ -208,26 +218,35 @@ def _measured(project: Project) -> _Basis:
     dataset = training_dataset(project, base)
     opening = time.monotonic() - begin
     found = probe(project, base, dataset)
-    around = replace(found.around, setup_seconds=opening + found.around.setup_seconds)
     steps = found.training.schedule
-    examples = [row for step in steps.steps[: steps.steps_per_epoch] for batch in step for row in batch]
-    workload = workload_of(examples, found.training.validation_examples, dataset)
-    batches = [batch for step in steps.steps for batch in step]
-    setup = _setup(found, recipe, base.dtype, max(batches, key=_tokens))
-    memory = setup.memory
-    grown_by_steps = found.steps_bytes - memory.fixed
-    factor = min(LARGEST_FACTOR, max(LEAST_FACTOR, grown_by_steps / memory.growing))
-    before_steps = max(0, found.set_up_bytes - memory.corrected(factor).total)
-    setup = replace(setup, runtime=setup.runtime + before_steps)
-    schedule = Schedule(
-        tokens_per_epoch=steps.tokens // recipe.training.num_train_epochs,
-        num_train_epochs=recipe.training.num_train_epochs,
-        tokens_per_step=max(1, steps.tokens // len(steps.steps)),
-        validation_tokens=workload.validation_tokens,
-        eval_steps=recipe.training.eval_steps,
-    )
+    first_epoch = [row for step in steps.steps[: steps.steps_per_epoch] for batch in step for row in batch]
+    workload = workload_of(first_epoch, found.training.validation_examples, dataset)
+    schedule = _schedule(steps, recipe.training, workload.validation_tokens)
+    setup, factor = _corrected(_setup(found, recipe, base.dtype), found)
+    around = replace(found.around, setup_seconds=opening + found.around.setup_seconds)
+    trained_on = _TrainedOn(base, dataset, found.around.setup_seconds - found.check_seconds)
     parents = (dataset.id, base.artefact.id)
-    return _Basis(parents, workload, setup, schedule, found.tokens_per_second, around, factor, (base, dataset))
+    return _Basis(parents, workload, setup, schedule, found.tokens_per_second, around, factor, trained_on)
+
+
+def _schedule(steps: Steps[Example], settings: TrainingSection, validation_tokens: int) -> Schedule:
+    """The steps that a training is laid out in, in numbers."""
+    return Schedule(
+        tokens_per_epoch=steps.tokens // settings.num_train_epochs,
+        num_train_epochs=settings.num_train_epochs,
+        tokens_per_step=max(1, steps.tokens // len(steps.steps)),
+        validation_tokens=validation_tokens,
+        eval_steps=settings.eval_steps,
+    )
+
+
+def _corrected(setup: Setup, found: Probe) -> tuple[Setup, float]:
+    """The setup with what the process took before the first step, and the factor by which memory that grows with the
+    batch is off."""
+    memory = setup.memory
+    factor = min(LARGEST_FACTOR, max(LEAST_FACTOR, (found.steps_bytes - memory.fixed) / memory.growing))
+    before_steps = max(0, found.set_up_bytes - memory.corrected(factor).total)
+    return replace(setup, runtime=setup.runtime + before_steps), factor
 
 
 def _on_paper(project: Project, config: dict[str, object], prices: Prices) -> _Basis:
@@ -247,17 +266,19 @@ def _on_paper(project: Project, config: dict[str, object], prices: Prices) -> _B
 
 def _with_curve(project: Project, basis: _Basis, extent: Extent, need: DataNeed) -> DataNeed:
     """What a learning curve says of the data, having said how long it will take."""
-    if basis.trained_on is None:
+    on = basis.trained_on
+    if on is None:
         project.reporter.say("without weights there is nothing to train: the learning curve is left out")
         return need
     whole = training_seconds(basis.schedule, basis.speed, replace(basis.around, setup_seconds=0.0)).expected
-    minutes = (share_of_rows(extent) * whole + trainings(extent) * basis.around.setup_seconds) / 60
+    minutes = (share_of_rows(extent) * whole + trainings(extent) * on.setup_seconds) / 60
     project.reporter.say(f"{trainings(extent)} trainings on parts of the rows, about {minutes:.0f} minutes")
-    return need.with_curve(learning_curve(project, *basis.trained_on, basis.workload.rows, extent))
+    return need.with_curve(learning_curve(project, on.base, on.dataset, basis.workload.rows, extent))
 
 
-def _setup(found: Probe, recipe: Recipe, dtype: Dtype, largest: Sequence[Example]) -> Setup:
+def _setup(found: Probe, recipe: Recipe, dtype: Dtype) -> Setup:
     """What is trained, with the largest forward pass; sizes are those of the base model's configuration."""
+    largest = max((batch for step in found.training.schedule.steps for batch in step), key=_tokens)
     shape = ModelShape.of(found.model.config.to_dict())
     counted = sum(parameter.numel() for parameter in trainable(found.model).values())
     trained = replace(trained_by(shape, recipe.adapter), parameters=counted)

@@ -38,7 +38,8 @@ WEIGHT_BYTES = 4
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What a few steps told. `process_bytes` are what the process took before it loaded the model, `set_up_bytes` at
-    most while it loaded and checked it, `steps_bytes` at most in the steps."""
+    most while it loaded and checked it, `steps_bytes` at most in the steps. Of what setting up takes once
+    (`around.setup_seconds`), the checks took `check_seconds`."""
 
     training: Training[Any]
     model: Any
@@ -49,6 +50,7 @@ class Probe:
     set_up_bytes: int
     steps_bytes: int
     around: Around
+    check_seconds: float
 
 
 class _Enough(Exception):
@@ -71,14 +73,25 @@ def probe(project: Project, base: Base, dataset: Dataset) -> Probe:
     before = psutil.Process().memory_info().rss
     begin = time.monotonic()
     with _peak_memory() as set_up_peak:
-        training, model, _ = set_up(project, base, dataset, Ranks(), checks=True)
+        prepared = set_up(project, base, dataset, Ranks(), checks=True)
     set_up_seconds = time.monotonic() - begin
     release_free_pages()
     with _peak_memory() as peak:
-        speeds, around = _time_steps(project, training)
+        speeds, around = _time_steps(project, prepared.training)
     around = replace(around, setup_seconds=set_up_seconds)
     speed = measured_speed(speeds[WARM_UP:] or speeds[-1:])
-    return Probe(training, model, recomputes(model), speed, len(speeds), before, set_up_peak[0], peak[0], around)
+    return Probe(
+        prepared.training,
+        prepared.model,
+        recomputes(prepared.model),
+        speed,
+        len(speeds),
+        process_bytes=before,
+        set_up_bytes=set_up_peak[0],
+        steps_bytes=peak[0],
+        around=around,
+        check_seconds=prepared.check_seconds,
+    )
 
 
 def _time_steps(project: Project, training: Training[Any]) -> tuple[list[float], Around]:

@@ -138,7 +138,8 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     checkpoint = Checkpoint(partial, writes=ranks.is_first)
     if resume and not checkpoint.path.is_file():
         raise TrainingError(f"there is nothing to resume: {_why_not(partial.parent, inputs)}")
-    training, model, health = set_up(project, base, dataset, ranks, checks=not resume)
+    prepared = set_up(project, base, dataset, ranks, checks=not resume)
+    training, model = prepared.training, prepared.model
     profiled = profile_step(training, model) if project.recipe.training.profile else None
     if profiled:
         project.reporter.say(profiled.report())
@@ -169,7 +170,7 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
     made = None
     if ranks.is_first:
         about: dict[str, object] = {"task": project.recipe.task, "dtype": base.dtype, "unmoved_weights": stayed}
-        about["health"] = health
+        about["health"] = prepared.health
         if profiled:
             about["profile"] = profiled.to_json()
         figures = about | _figures(training, state, time.monotonic() - begin)
@@ -181,11 +182,8 @@ def _train(project: Project, ranks: Ranks, resume: bool, begin: float) -> Traine
 
 def _refuse_unsound(
     project: Project, base: Base, dataset: Dataset, lesson: Lesson[Any], most_tokens: int, ranks: Ranks
-) -> Verdict | None:
-    """The verdict of the checks that cost seconds; None where the recipe turns them off. Raises GateRefused, which
-    names what failed."""
-    if not project.recipe.training.health:
-        return None
+) -> Verdict:
+    """The verdict of the checks that cost seconds. Raises GateRefused, which names what failed."""
     clock = Clock()
     findings = ranks.agree(quick_findings(project, base, dataset, lesson, clock, most_tokens))
     verdict = overall(finding.verdict for finding in findings)
@@ -209,6 +207,17 @@ def _refuse_unmoved(start: Mapping[str, bytes], training: Training[Any]) -> int:
     return stayed
 
 
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """Everything that the loop needs, the model, and of the checks that cost seconds the verdict, where they are made,
+    and how long they took."""
+
+    training: Training[Any]
+    model: Any
+    health: Verdict | None
+    check_seconds: float
+
+
 def set_up(
     project: Project,
     base: Base,
@@ -217,14 +226,18 @@ def set_up(
     some: Callable[[Sequence[Any]], Sequence[Any]] = lambda rows: rows,
     *,
     checks: bool,
-) -> tuple[Training[Any], Any, Verdict | None]:
-    """Everything that the loop needs, the model, and the verdict of the checks that cost seconds where they are made;
-    `some` says which of the training rows to take. Raises as `train` does."""
+) -> SetUp:
+    """Open the base model for a training on its dataset; `some` says which of the training rows to take, `checks`
+    whether those that cost seconds are made where the recipe wants them. Raises as `train` does."""
     lesson = open_lesson(project, base, dataset)
     lesson = replace(lesson, rows=some(lesson.rows))
     schedule, most_tokens = _schedule_that_fits(project, lesson, ranks)
-    health = _refuse_unsound(project, base, dataset, lesson, most_tokens, ranks) if checks else None
-    return _training_of(project, base, lesson, ranks, schedule, most_tokens), lesson.model, health
+    health, begin = None, time.monotonic()
+    if checks and project.recipe.training.health:
+        health = _refuse_unsound(project, base, dataset, lesson, most_tokens, ranks)
+    check_seconds = time.monotonic() - begin
+    training = _training_of(project, base, lesson, ranks, schedule, most_tokens)
+    return SetUp(training, lesson.model, health, check_seconds)
 
 
 def _training_of(

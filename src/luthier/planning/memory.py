@@ -87,7 +87,7 @@ class MemoryEstimate:
     optimiser: int
     activations: int
     logits: int
-    runtime: int = RUNTIME_BYTES
+    runtime: int
 
     @property
     def total(self) -> int:
@@ -134,8 +134,11 @@ def kept_per_token(shape: ModelShape, trained: Trained, way: Way, row_tokens: in
     return size * (9 * h + 3 * i + len(shape.linears) * r) + 16 + copies
 
 
-def estimate_memory(shape: ModelShape, trained: Trained, way: Way, forward: ForwardPass, r: int = 0) -> MemoryEstimate:
-    """Peak memory in bytes, by calculation; `r` is the rank where an adapter has one."""
+def estimate_memory(
+    shape: ModelShape, trained: Trained, way: Way, forward: ForwardPass, r: int, runtime: int
+) -> MemoryEstimate:
+    """Peak memory in bytes, by calculation; `r` is the rank where an adapter has one, else 0, and `runtime` what the
+    process takes before a model is loaded."""
     size = BYTES[way.dtype]
     per_token = kept_per_token(shape, trained, way, forward.row_tokens, r)
     kept = forward.tokens * per_token * trained.layers
@@ -158,6 +161,7 @@ def estimate_memory(shape: ModelShape, trained: Trained, way: Way, forward: Forw
         optimiser=int(trained.parameters * (MOMENT_BYTES[way.optim] + master)),
         activations=int(SLACK * kept),
         logits=chunk * shape.vocab_size * LOGIT_BYTES,
+        runtime=runtime,
     )
 
 

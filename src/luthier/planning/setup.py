@@ -1,6 +1,6 @@
 """One training as memory and time see it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from luthier.core.recipe import BaseQuantization
 from luthier.planning.memory import QUANTIZED, RUNTIME_BYTES, ForwardPass, MemoryEstimate, Way, estimate_memory
@@ -24,5 +24,5 @@ class Setup:
 
     @property
     def memory(self) -> MemoryEstimate:
-        memory = estimate_memory(self.shape, self.trained, self.way, self.forward, self.r)
-        return replace(memory, runtime=self.runtime)
+        """What it takes, by calculation."""
+        return estimate_memory(self.shape, self.trained, self.way, self.forward, self.r, self.runtime)

@@ -214,7 +214,7 @@ def test_weights_take_the_memory_that_the_plan_says(name: Any, dtype: torch.dtyp
         if quantization:
             quantize_linears(model, quantization=quantization)
         way, forward = Way(name, quantization), ForwardPass(64, 32, 32)
-        said = estimate_memory(shape, trained_by(shape, adapter), way, forward, adapter.r).weights
+        said = estimate_memory(shape, trained_by(shape, adapter), way, forward, adapter.r, runtime=0).weights
 
         assert _bytes(prepare(model, adapter, 0)) == pytest.approx(said, rel=0.005)
 

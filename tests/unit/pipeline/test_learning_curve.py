@@ -1,6 +1,7 @@
 """What more data would bring, by small trainings."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -8,6 +9,7 @@ import yaml
 import luthier
 from luthier.core.errors import DatasetError
 from luthier.pipeline import learning_curve as module
+from luthier.pipeline.probe import probe
 
 
 @pytest.fixture
@@ -42,6 +44,21 @@ def test_small_trainings_forecast_what_all_rows_bring(large_shop, reporter):
     assert planned.figures.data.forecast.startswith(f"On all {rows} rows the loss should be ")
     assert any("4 trainings on parts of the rows, about " in line for line in reporter.said)
     assert list(large_shop.workspace.state.glob("curve-*")) == []
+
+
+def test_what_is_announced_leaves_out_the_checks_that_are_not_made(large_shop, reporter, monkeypatch):
+    def slow_to_set_up(*arguments):
+        found = probe(*arguments)
+        return replace(found, around=replace(found.around, setup_seconds=1000.0), check_seconds=700.0)
+
+    def not_trained(*_):
+        raise DatasetError("enough was said")
+
+    monkeypatch.setattr("luthier.pipeline.plan.probe", slow_to_set_up)
+    monkeypatch.setattr("luthier.pipeline.plan.learning_curve", not_trained)
+    with pytest.raises(DatasetError, match="enough was said"):
+        luthier.plan(large_shop)
+    assert reporter.said[-1] == "4 trainings on parts of the rows, about 20 minutes"
 
 
 def test_half_of_the_rows_is_one_training_more():

@@ -6,6 +6,7 @@ import pytest
 from luthier.core.errors import TrainingError
 from luthier.core.recipe import AdapterSection
 from luthier.planning.memory import (
+    RUNTIME_BYTES,
     SLACK,
     ForwardPass,
     Way,
@@ -23,7 +24,7 @@ FORWARD = ForwardPass(2048, 1024, 120)
 
 def estimated(adapter, dtype="bfloat16", forward=FORWARD, shape=SMOLLM2_135M, **way):
     r = adapter.r if adapter.method == "lora" else 0
-    return estimate_memory(shape, trained_by(shape, adapter), Way(dtype, **way), forward, r)
+    return estimate_memory(shape, trained_by(shape, adapter), Way(dtype, **way), forward, r, RUNTIME_BYTES)
 
 
 def test_the_parts_that_need_no_estimate():
