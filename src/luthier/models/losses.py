@@ -5,6 +5,7 @@ whole logits of the target tokens. The fast path is `luthier.models.fast_path`.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -48,6 +49,12 @@ class RowsLoss:
     @property
     def shares_prefixes(self) -> bool:
         return self._shares and self.fast_path == "on"
+
+    @contextmanager
+    def without_adapter(self) -> Iterator[None]:
+        """Within it the losses of a model with a PEFT adapter are those of the model that it was put on."""
+        with self._model.disable_adapter():
+            yield
 
     def batch(self, rows: Sequence[TokenRow]) -> FlatBatch:
         """The rows for one forward pass; what they share is in it once, where the model takes it."""

@@ -44,7 +44,7 @@ from luthier.evaluation import (
 )
 from luthier.models.loading import load_model
 from luthier.models.losses import RowsLoss
-from luthier.models.methods import load_trained
+from luthier.models.methods import load_trained, shares_base
 from luthier.models.quantized import round_weights
 from luthier.models.sources import BaseFiles
 from luthier.pipeline.base import Base
@@ -126,7 +126,7 @@ def measure_models(
     """Each model on the whole exam, by its id. The model `closely` is also timed, asked otherwise and asked again."""
     generator = RunsGenerator(project, base)
     examiner = _Examiner(project, base, exam, generator, results_of_base(project, base, generator))
-    losses = {model: examiner.losses(model) for model in models}
+    losses = examiner.losses(models)
     answers = examiner.ask(models, closely)
     return {model: examiner.measured(model, losses[model], answers[model], model == closely) for model in models}
 
@@ -290,18 +290,28 @@ class _Examiner:
     def _conversation(self, text: str) -> Request:
         return conversation(self.project.recipe.data.system, {"role": "user", "content": text})
 
-    def losses(self, model: str) -> list[list[RowLoss]]:
-        """Of test, validation and general rows, and of the chosen and the rejected answers of pairs."""
+    def losses(self, models: Sequence[str]) -> dict[str, list[list[RowLoss]]]:
+        """Of each model's test, validation and general rows, and of the chosen and the rejected answers of pairs.
+
+        The base model comes last: under an adapter that has been loaded by then lie its weights, proven already.
+        """
+        base, under_adapters = self.kept.model, list[RowsLoss]()
+        runs_first = sorted(models, key=lambda model: model == base)
+        found = {model: self._split_losses(model, under_adapters) for model in runs_first}
+        return {model: found[model] for model in models}
+
+    def _split_losses(self, model: str, under_adapters: list[RowsLoss]) -> list[list[RowLoss]]:
         exam = self.exam
         pairs = [pair.chosen for pair in exam.pairs], [pair.rejected for pair in exam.pairs]
         splits = (exam.test, exam.validation, exam.general, *pairs)
-        rows, compute = list(chain.from_iterable(splits)), partial(self._losses, model)
+        rows, compute = list(chain.from_iterable(splits)), partial(self._losses, model, under_adapters)
         found = self.kept.losses(rows, compute) if model == self.kept.model else compute(rows)
         refuse_broken(found, model)  # before it is asked anything, which takes longest
         losses = iter(found)
         return [list(islice(losses, len(split))) for split in splits]
 
-    def _losses(self, model: str, rows: Sequence[TokenRow]) -> list[RowLoss]:
+    def _losses(self, model: str, under_adapters: list[RowsLoss], rows: Sequence[TokenRow]) -> list[RowLoss]:
+        """`under_adapters` are losses of models that have the base model's weights; this one joins them if it does."""
         self.project.reporter.say(f"measuring the loss of {model}")
         quantization = self.generator.quantization(model)
 
@@ -312,12 +322,16 @@ class _Examiner:
         def load_whole(files: BaseFiles, dtype: Dtype) -> Any:
             return as_answering(load_model(files, dtype))
 
-        if model == self.base.artefact.id:
-            loaded = as_answering(self.base.load())
-        else:
+        if model != self.base.artefact.id:
             folder, base = run_folder(self.project, model), self.base
-            loaded = load_trained(folder, lambda: as_answering(base.load()), base.dtype, load_whole)
-        return RowsLoss(loaded).row_losses(rows)
+            loss = RowsLoss(load_trained(folder, lambda: as_answering(base.load()), base.dtype, load_whole))
+            if shares_base(folder) and not under_adapters:
+                under_adapters.append(loss)
+            return loss.row_losses(rows)
+        if under_adapters:
+            with under_adapters[0].without_adapter():
+                return under_adapters[0].row_losses(rows)
+        return RowsLoss(as_answering(self.base.load())).row_losses(rows)
 
     def _time(self, model: str, prompts: Sequence[Request]) -> list[float]:
         """Seconds of each answer, asked one at a time, with nothing kept of what was asked before."""

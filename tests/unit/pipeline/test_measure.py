@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -138,6 +139,35 @@ def test_a_model_without_usable_numbers_is_named_before_it_is_asked(evaluated, r
     exam = replace(exam, test=(), general=())
     with pytest.raises(EvaluationError, match=f"^{run.id}: no answer to '.*': the model computed no usable numbers"):
         measure_models(evaluated, base, exam, [run.id], closely=run.id)
+
+
+@pytest.mark.parametrize("quantization", ["null", "int8"])
+def test_the_base_model_is_measured_under_the_adapter_of_a_run(evaluated_shop, monkeypatch, quantization):
+    made = []
+
+    def noted(loss, model):
+        made.append(model)
+        init(loss, model)
+
+    init = RowsLoss.__init__
+    monkeypatch.setattr(RowsLoss, "__init__", noted)
+    rows = [row(1, "Is it there?", "Yes, it is."), row(2, "Where is it?", "Over there.")]
+    found = []
+    for together in (True, False):
+        shutil.rmtree(evaluated_shop / ".luthier" / "measured")
+        with luthier.open_project(evaluated_shop, overrides=[f"serving.quantization={quantization}"]) as project:
+            base, run = open_base(project), project.registry.latest("run").id
+            exam = replace(set_exam(base, [], [], rows, [], longest=200), skills=(), replies=(), prompts=())
+            models = [base.artefact.id, run]
+            groups = [models] if together else [[model] for model in models]
+            measured = {}
+            for group in groups:
+                measured |= measure_models(project, base, exam, group, closely=None)
+            assert list(measured) == models
+            found.append([measured[model] for model in models])
+    assert len(made) == 1 + 2
+    assert found[0] == found[1]
+    assert found[0][0].test != found[0][1].test, "the adapter is off"
 
 
 def test_losses_are_those_of_the_weights_that_answer(evaluated_shop, monkeypatch):
