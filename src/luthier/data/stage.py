@@ -29,7 +29,7 @@ from luthier.data.row_columns import ROW_FIELDS, row_values, rows_of, shapes_of
 from luthier.data.sketch import SKETCH_FIELDS, Sketch, sketch
 from luthier.data.staged import RECORDS, Part, Stage
 from luthier.data.transform import Outcome, RawRecord, Rules, row_id, transform_records
-from luthier.sources import Manifest
+from luthier.sources import Manifest, Shard
 
 _OUTCOME = pa.struct(
     [
@@ -39,6 +39,9 @@ _OUTCOME = pa.struct(
     ]
 )
 _BATCH = 1_000
+_SMALL_RECORDS = 2_000
+_SMALL_BYTES = 8_000_000
+"""Of shards that make one partition, packed as they are on disk."""
 _FEW_RECORDS = 4_000
 """So many are cleaned sooner than processes start."""
 
@@ -111,23 +114,41 @@ class RecordTransform:
 def stage_records(
     manifest: Manifest, rules: Rules, limit: LengthLimit, folder: Path, progress: Callable[[str], None]
 ) -> Stage:
-    """Clean all records into partitions under `folder`, one for each shard; those that are there already are taken."""
-    shards = manifest.shards()
-    firsts = [0, *accumulate(shard.records for shard in shards)]
-    parts = [Part(folder / f"part-{n:05d}", firsts[n], shard.records) for n, shard in enumerate(shards)]
+    """Clean all records into partitions under `folder`, one for each shard or for several small ones; those that are
+    there already are taken."""
+    groups = _partitions(manifest)
+    counts = [sum(shard.records for shard in group) for group in groups]
+    firsts = [0, *accumulate(counts)]
+    parts = [Part(folder / f"part-{n:05d}-{count}", firsts[n], count) for n, count in enumerate(counts)]
     missing = [number for number, part in enumerate(parts) if not part.finished]
     finished = len(parts) - len(missing)
     if finished:
         progress(f"going on after {finished} of {len(parts)} partitions")
-    paths = [str(manifest.path(shards[number])) for number in missing]
-    records = sum(parts[number].records for number in missing)
+    paths = [str(manifest.path(shard)) for number in missing for shard in groups[number]]
+    records = sum(counts[number] for number in missing)
+    done = manifest.records - records
     batches = (_fitted(batch, limit) for batch in _transformed(paths, records, rules))
     for number, table in _whole_parts(batches, parts):
         parts[number].write(table.select(RECORDS.names).cast(RECORDS), Sketch.of_columns(table))
-        done = sum(part.records for part in parts if part.finished)
+        done += counts[number]
         progress(f"cleaned {done:,} of {manifest.records:,} records")
     assert all(part.finished for part in parts), "records lost in cleaning"
     return Stage.read(parts)
+
+
+def _partitions(manifest: Manifest) -> list[list[Shard]]:
+    """Shards that follow each other, as many together as are small: folders of little files would else be as many
+    partitions, each with files of its own that every band of near-duplicates opens."""
+    groups: list[list[Shard]] = []
+    records, size = 0, 0
+    for shard in manifest.shards():
+        records += shard.records
+        size += (more := manifest.path(shard).stat().st_size)
+        if not groups or records > _SMALL_RECORDS or size > _SMALL_BYTES:
+            groups.append([])
+            records, size = shard.records, more
+        groups[-1].append(shard)
+    return groups
 
 
 def _transformed(paths: Sequence[str], records: int, rules: Rules) -> Iterator[pa.RecordBatch]:

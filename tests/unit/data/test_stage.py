@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luthier.data.stage import _whole_parts
+from luthier.data.stage import _partitions, _whole_parts
 from luthier.data.staged import Part
+from luthier.sources import Manifest, Shard, SourceManifest
 
 
 def batch(indices: list[int]) -> pa.RecordBatch:
@@ -35,3 +36,24 @@ def test_a_part_comes_as_soon_as_it_is_whole(order: list[int]) -> None:
     parts = [Part(Path(), 0, 2), Part(Path(), 2, 2)]
     made = _whole_parts((batches[place] for place in order), parts)
     assert next(made)[0] == order[0]
+
+
+@pytest.mark.parametrize(
+    ("records", "bytes_each", "groups"),
+    [
+        ([10] * 50, 100, [50]),
+        ([1500, 400, 100, 1, 1], 100, [3, 2]),
+        ([5000, 10, 10, 5000], 100, [1, 2, 1]),
+        ([10] * 5, 3_000_000, [2, 2, 1]),
+        ([], 100, []),
+    ],
+)
+def test_small_shards_share_a_partition(tmp_path: Path, records: list[int], bytes_each: int, groups: list[int]) -> None:
+    shards = [Shard(f"records-{number}.parquet", count) for number, count in enumerate(records)]
+    for shard in shards:
+        with (tmp_path / shard.name).open("wb") as file:
+            file.truncate(bytes_each)
+    sources = tuple(SourceManifest(shard.name, "", shard.records, 0, (), (shard,)) for shard in shards)
+    made = _partitions(Manifest(tmp_path, sources))
+    assert [len(group) for group in made] == groups
+    assert [shard for group in made for shard in group] == shards
