@@ -29,6 +29,10 @@ from luthier.models.shared_states import SharedStates
 
 FAST_ATTENTION = "luthier_rows"
 UNSUPPORTED_CONFIG = ("final_logit_softcapping", "attn_logit_softcapping", "logit_scale", "logits_scaling")
+UNSUPPORTED_ATTENTION = ("s_aux", "sinks", "softcap", "position_bias", "indices", "block_indices", "head_mask")
+"""What some models hand to attention beside queries, keys and values, and row attention does not compute."""
+LIMITED_LAYERS = ("sliding_attention", "chunked_attention")
+"""transformers' names, in a configuration's `layer_types`, of layers that do not look back all the way."""
 PROBE_LENGTHS = (5, 17, 24)
 NUDGE = 0.005
 LossSum = Callable[[FlatBatch], torch.Tensor]
@@ -59,6 +63,8 @@ def enable_fast_path(model: Any, causal: PreTrainedModel, plain: LossSum, fast: 
                 found = _difference(expected, _loss_and_gradients(model, fast, batch), causal.dtype)
                 if not found and not keeps_rows_apart(causal, fast):
                     found = "its rows see each other"
+                if not found and _loses_window(causal):
+                    found = "how far its layers look back stands in masks alone"
             except Exception as error:  # whatever an unknown architecture raises, the plain path is there
                 found = f"{type(error).__name__}: {error}"
             if found:
@@ -103,8 +109,8 @@ def shares_prefixes(causal: PreTrainedModel, model: Any, loss_sums: LossSums) ->
     rows = [TokenRow(end.id, opening + end.input_ids, (False,) * len(opening) + end.targets) for end in ends]
     in_one_pass, in_several = sum(map(len, rows)), len(opening) + len(ends[-1])
     with _nudged(model):
-        apart = _sums_and_gradients(model, (part for row in rows for part in loss_sums([row], 1)))
         try:
+            apart = _sums_and_gradients(model, (part for row in rows for part in loss_sums([row], 1)))
             together = [_sums_and_gradients(model, loss_sums(rows, most)) for most in (in_one_pass, in_several)]
         except Exception:  # whatever an unknown architecture raises, its rows can be computed apart
             return False
@@ -122,11 +128,16 @@ def _attention(
     layout: RowLayout | None = None,
     enters: SharedStates | None = None,
     reads: SharedStates | None = None,
-    **_: Any,
+    **others: Any,
 ) -> tuple[torch.Tensor, None]:
     """transformers' attention interface over a flat batch of one: [1, heads, T, head_dim] -> [1, T, heads, head_dim]"""
     if layout is None or attention_mask is not None:
         raise ValueError("row attention takes a row layout and no mask")
+    for name in UNSUPPORTED_ATTENTION:
+        if others.get(name) is not None:
+            raise ValueError(f"its attention has {name}, which row attention does not compute")
+    if others.get("dropout"):
+        raise ValueError("its attention drops weights at random, which row attention does not")
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     module.luthier_arguments = AttentionArguments(scale, sliding_window)
     q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
@@ -256,6 +267,24 @@ def _unsupported(causal: PreTrainedModel) -> str | None:
     if not isinstance(head, nn.Linear) or getattr(head, "bias", None) is not None:
         return "the model's head is not a linear layer without bias"
     return None
+
+
+def _loses_window(causal: PreTrainedModel) -> bool:
+    """Whether a layer that must not look back all the way does so here: row attention, which has run before, knows of
+    windows that it is told of, not of those that a model only puts into its masks. Rows of a probe may be shorter than
+    any window, so that their loss does not tell."""
+    config = causal.config.get_text_config()
+    told = [arguments.sliding_window for module in causal.modules() if (arguments := _arguments(module))]
+    kinds = getattr(config, "layer_types", None)
+    if kinds is None:
+        windowed = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
+        kinds = ["sliding_attention" if windowed else "full_attention"] * len(told)
+    return sum(kind in LIMITED_LAYERS for kind in kinds) > sum(window is not None for window in told)
+
+
+def _arguments(module: nn.Module) -> AttentionArguments | None:
+    found: AttentionArguments | None = getattr(module, "luthier_arguments", None)
+    return found
 
 
 def _vocabulary(causal: PreTrainedModel) -> int:

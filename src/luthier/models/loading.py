@@ -161,6 +161,14 @@ def plain_attention(model: PreTrainedModel) -> str:
     return "sdpa" if getattr(model, "_supports_sdpa", False) else "eager"
 
 
+def dropout_left_out(model: Any) -> list[str]:
+    """Fields of the model's configuration that ask for dropout: none is applied, as models are in evaluation mode also
+    where they train."""
+    fields = model.config.get_text_config().to_dict()
+    asked = (name for name in fields if "dropout" in name or name.endswith("pdrop"))
+    return sorted(name for name in asked if isinstance(fields[name], float) and fields[name] > 0)
+
+
 def _in_one_line(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"{error} is missing in a file, or unknown"

@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from transformers import PreTrainedModel
 
-from luthier.core.errors import ModelError
+from luthier.core.errors import LuthierError, ModelError
 from luthier.core.rows import RowLoss, TokenRow
 from luthier.kernels.loss import target_losses, target_scores
 from luthier.models.adapter import without_adapter
 from luthier.models.batch import FlatBatch
 from luthier.models.fast_path import FAST_ATTENTION, enable_fast_path, keeps_rows_apart, shares_prefixes
 from luthier.models.loading import plain_attention
+from luthier.models.padded import learned_positions
 from luthier.models.prefixes import passes, shared_prefixes
 from luthier.models.sharding import is_sharded
 from luthier.models.shared_states import SharedStates
@@ -30,14 +31,24 @@ class RowsLoss:
     `fast_path` is "on", or "off: " and the reason; the fast path is used only after its loss and gradients have been
     found equal to the plain path's on a probe, and not on weights in shards, which come together in the model's own
     forward pass. Where the plain path would mix the rows of a batch, it takes them one at a time. `shares_prefixes`
-    tells whether what rows open with is computed once, which a probe has to allow as well.
+    tells whether what rows open with is computed once, which a probe has to allow as well. A row with more tokens than
+    the model has embeddings of positions for is a ModelError.
     """
 
     def __init__(self, model: Any, fast: bool = True) -> None:
         self._model = model
         self._causal: PreTrainedModel = without_adapter(model)
+        self._max_tokens = learned_positions(self._causal)
         self._one_row_at_a_time = False
-        self._one_row_at_a_time = not keeps_rows_apart(self._causal, self.plain_sum)
+        try:
+            self._one_row_at_a_time = not keeps_rows_apart(self._causal, self.plain_sum)
+        except LuthierError:
+            raise
+        except Exception as error:  # whatever an unknown architecture raises
+            raise ModelError(
+                f"the model cannot be run: {type(error).__name__}: {error}",
+                allowed="another base model, or adapter.target_modules that leave out what is no plain layer",
+            ) from error
         reason = enable_fast_path(model, self._causal, self.plain_sum, self._fast_sum) if fast else "not asked for"
         self._path = f"off: {reason}" if reason else "on"
         self._shares = not reason and shares_prefixes(self._causal, model, self._shared_sums)
@@ -137,6 +148,7 @@ class RowsLoss:
                     allowed="none, or training.packing: false with per_device_train_batch_size: 1",
                 )
             return torch.cat([self._plain_logits(FlatBatch.of([row])) for row in batch.rows])
+        self._refuse_too_long(batch)
         self._attend_by(plain_attention(self._causal))
         output = self._causal(
             input_ids=batch.input_ids,
@@ -157,6 +169,7 @@ class RowsLoss:
         self, batch: FlatBatch, enters: SharedStates | None = None, reads: SharedStates | None = None
     ) -> torch.Tensor:
         """Last hidden states at the positions that predict targets: [N, hidden_size]."""
+        self._refuse_too_long(batch)
         self._attend_by(FAST_ATTENTION)
         output = self._causal.base_model(
             input_ids=batch.input_ids,
@@ -168,6 +181,14 @@ class RowsLoss:
         )
         hidden: torch.Tensor = output.last_hidden_state
         return hidden[0].index_select(0, batch.predictors)
+
+    def _refuse_too_long(self, batch: FlatBatch) -> None:
+        longest = max(batch.rows, key=len)
+        if self._max_tokens is not None and len(longest) > self._max_tokens:
+            raise ModelError(
+                f"{longest.id} has {len(longest)} tokens, and the model reads {self._max_tokens}",
+                allowed=f"data.max_length: {self._max_tokens}, then: luthier prepare",
+            )
 
     def _attend_by(self, implementation: str) -> None:
         if self._causal.config._attn_implementation != implementation:

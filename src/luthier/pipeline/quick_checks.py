@@ -9,15 +9,16 @@ from itertools import islice
 from typing import Any
 
 from luthier.core.artefacts import Artefact
-from luthier.core.errors import GateRefused
+from luthier.core.errors import DatasetError, GateRefused
 from luthier.core.rows import Row, TokenRow
 from luthier.data import iterate_rows
 from luthier.models.adapter import trainable, without_adapter
 from luthier.models.masking import MaskedRow
-from luthier.models.padded import position_limit
+from luthier.models.padded import learned_positions, position_limit
 from luthier.models.plain_text import PlainText
 from luthier.models.template import ChatTemplate
 from luthier.pipeline.base import Base
+from luthier.pipeline.labels import readable
 from luthier.pipeline.objectives import Lesson
 from luthier.pipeline.project import Project
 from luthier.training import (
@@ -85,6 +86,21 @@ def quick_findings(
     return findings
 
 
+def refuse_unreadable(lesson: Lesson[Any], where: str) -> None:
+    """Raise DatasetError where a row, of training, validation or replay, cannot be run through the model at all."""
+    core = without_adapter(lesson.model)
+    rows = as_read([*lesson.rows, *lesson.validation, *lesson.replay])
+    readable(rows, learned_positions(core), where)
+    words = core.get_input_embeddings().weight.shape[0]
+    largest = max(rows, key=lambda row: max(row.input_ids))
+    if (token := max(largest.input_ids)) >= words:
+        raise DatasetError(
+            f"{largest.id} holds token {token} of the tokenizer, and the model has embeddings of {words}",
+            where=where,
+            allowed="a tokenizer of this model, or: luthier tokenizer extend",
+        )
+
+
 def told(finding: Finding) -> str:
     """A finding in one sentence."""
     return f"{finding.check} is {finding.value:.4g}, limit {finding.limit:.4g}: {finding.advice}"
@@ -103,7 +119,7 @@ def refuse_failed(findings: Sequence[Finding]) -> None:
 def _rows(base: Base, lesson: Lesson[Any]) -> list[Finding]:
     """The rows as tokens."""
     core, tokenizer = without_adapter(lesson.model), base.tokenizer
-    embeddings, rows = core.get_input_embeddings().weight, _as_read(lesson.rows)
+    embeddings, rows = core.get_input_embeddings().weight, as_read(lesson.rows)
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.cls_token_id
     itself = tokenizer("a")["input_ids"]
     starts = start is not None and itself[:1] == [start]
@@ -155,7 +171,7 @@ def _predictions(base: Base, lesson: Lesson[Any], few: Sequence[Any]) -> list[Fi
     return [finding for finding in findings if finding is not None]
 
 
-def _as_read(examples: Sequence[Any]) -> list[Any]:
+def as_read(examples: Sequence[Any]) -> list[Any]:
     """The examples of any task as rows of tokens."""
     rows: list[Any] = []
     for example in examples:

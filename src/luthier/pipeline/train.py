@@ -23,7 +23,8 @@ from luthier.core.progress import Silent
 from luthier.core.sizes import gigabytes
 from luthier.evaluation.chart import curves_png
 from luthier.kernels.allocator import free_memory
-from luthier.models.adapter import learning_rate_ratios, trainable
+from luthier.models.adapter import learning_rate_ratios, trainable, without_adapter
+from luthier.models.loading import dropout_left_out
 from luthier.models.methods import refuse_lossy, save_trained
 from luthier.models.quantized import weight_count
 from luthier.models.recompute import layers_of, recompute_layers, recomputed_bytes
@@ -33,7 +34,7 @@ from luthier.pipeline.objectives import Lesson, open_lesson, training_dataset
 from luthier.pipeline.on_ray import on_ray
 from luthier.pipeline.prepare import register_source
 from luthier.pipeline.project import Project
-from luthier.pipeline.quick_checks import Clock, quick_findings, refuse_failed, told
+from luthier.pipeline.quick_checks import Clock, quick_findings, refuse_failed, refuse_unreadable, told
 from luthier.pipeline.replay import REPLAY, replay_files
 from luthier.planning import Kept, step_bytes, tokens_that_fit
 from luthier.registry import capture
@@ -231,6 +232,7 @@ def set_up(
     whether those that cost seconds are made where the recipe wants them. Raises as `train` does."""
     lesson = open_lesson(project, base, dataset)
     lesson = replace(lesson, rows=some(lesson.rows))
+    refuse_unreadable(lesson, dataset.id)
     schedule, most_tokens = _schedule_that_fits(project, lesson, ranks)
     health, begin = None, time.monotonic()
     if checks and project.recipe.training.health:
@@ -263,6 +265,8 @@ def _training_of(
         f"{recipe.adapter.method}: {trained:,} of {weight_count(model):,} weights train, "
         f"{base.dtype}{moments}, fast path {path}"
     )
+    if left_out := dropout_left_out(without_adapter(model)):
+        project.reporter.say(f"the model's {', '.join(left_out)} is left out: it learns as it answers, without dropout")
     ratios = learning_rate_ratios(weights.parameters, recipe.training.loraplus_lr_ratio)
     return Training(
         lesson.objective,

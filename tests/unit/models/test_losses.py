@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+import transformers
 from peft import PeftModel
+from transformers import GPT2Config, GPT2LMHeadModel
 
+from luthier.core.errors import ModelError
 from luthier.core.recipe import AdapterSection
 from luthier.core.rows import TokenRow
 from luthier.models import fast_path
@@ -473,3 +476,62 @@ def sum_of_parts(model: Any, parts: Iterator[torch.Tensor]) -> tuple[torch.Tenso
         part.backward()
         total += part.detach()
     return total, torch.cat([parameter.grad.flatten() for parameter in trainable(model).values()])
+
+
+def test_a_row_beyond_the_models_positions_is_refused_in_a_sentence(random_rows: MakeRows) -> None:
+    config = GPT2Config(vocab_size=320, n_positions=64, n_embd=32, n_layer=2, n_head=4)
+    loss = RowsLoss(GPT2LMHeadModel(config).eval().requires_grad_(False))
+    assert loss.fast_path == "on"
+    with pytest.raises(ModelError, match="row-1 has 65 tokens, and the model reads 64"):
+        loss.row_losses(random_rows((64, 65)))
+    with pytest.raises(ModelError, match="row-0 has 65 tokens"):
+        loss.plain_sum(FlatBatch.of(random_rows((65,))))
+
+
+WINDOW = 100
+WINDOWED: dict[str, dict[str, Any]] = {
+    "Phimoe": {"sliding_window": WINDOW, "num_local_experts": 2},
+    "GptOss": {"sliding_window": WINDOW, "num_local_experts": 4, "head_dim": 8},
+    "Starcoder2": {"sliding_window": WINDOW},
+}
+
+
+def made(architecture: str) -> Any:
+    """One with weights wide enough for its attention to count, and a window longer than the rows of a probe."""
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config_class = getattr(transformers, f"{architecture}Config")
+    config = config_class(vocab_size=320, num_key_value_heads=2, **sizes, **WINDOWED[architecture])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model: Any = transformers.AutoModelForCausalLM.from_config(config)
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            parameter.data *= 4
+    return model.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "path"),
+    [
+        ("Starcoder2", "on"),
+        ("Phimoe", "off: how far its layers look back stands in masks alone"),
+        ("GptOss", "off: ValueError: its attention has s_aux, which row attention does not compute"),
+    ],
+)
+def test_a_window_longer_than_the_probe_is_kept_or_the_plain_path_is(
+    architecture: str, path: str, random_rows: MakeRows
+) -> None:
+    model = made(architecture)
+    [row] = random_rows((2 * WINDOW,))
+    logits = model(input_ids=torch.tensor([row.input_ids])).logits[0, :-1]
+    ids, targets = torch.tensor(row.input_ids[1:]), torch.tensor(row.targets[1:])
+    expected = float(F.cross_entropy(logits[targets], ids[targets], reduction="sum"))
+    loss = RowsLoss(model)
+    assert loss.fast_path == path
+    assert float(loss.loss_sum(FlatBatch.of([row]))) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_model_that_an_adapter_breaks_is_refused_in_a_sentence() -> None:
+    """Its router is a linear layer that returns a pair, which PEFT takes for a tensor."""
+    with pytest.raises(ModelError, match="the model cannot be run: AttributeError: 'tuple' object has no attribute"):
+        RowsLoss(attach_adapter(made("Phimoe"), LORA, 0))

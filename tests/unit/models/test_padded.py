@@ -1,9 +1,10 @@
 """Padding is marked as such, and little of it is there."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from luthier.models.padded import batches_by_length, padded, position_limit
+from luthier.models.padded import batches_by_length, learned_positions, padded, position_limit
 
 
 def test_shorter_texts_are_filled_up_and_masked() -> None:
@@ -34,3 +35,10 @@ def test_positions_that_start_after_the_padding_are_not_counted() -> None:
     }
     assert position_limit(BertModel(BertConfig(**sizes))) == 14
     assert position_limit(RobertaModel(RobertaConfig(**sizes))) == 12
+
+
+@pytest.mark.parametrize(
+    ("architecture", "limit"), [("GPT2", 1024), ("OPT", 2048), ("Llama", None), ("Bloom", None), ("Gemma", None)]
+)
+def test_only_a_table_of_positions_has_an_end(architecture, limit, make_model):
+    assert learned_positions(make_model(architecture)) == limit
