@@ -34,17 +34,26 @@ from luthier.pipeline.base import open_base
 from luthier.pipeline.prepare import dataset_rows
 
 ORDER = 5
-SIZES = {"hidden_size": 256, "intermediate_size": 1024, "num_attention_heads": 4, "max_position_embeddings": 1024}
+SIZES = {"hidden_size": 256, "num_attention_heads": 4, "max_position_embeddings": 1024}
 KINDS: dict[str, dict[str, Any]] = {
     "decoder": {
         "task": "causal_lm",
         "tokenizer": ("bpe", 4000),
-        "config": {**SIZES, "model_type": "llama", "num_hidden_layers": 4, "tie_word_embeddings": True},
+        "learning_rate": 2e-3,
+        "config": {
+            **SIZES,
+            "model_type": "llama",
+            "intermediate_size": 1024,
+            "num_hidden_layers": 4,
+            "tie_word_embeddings": True,
+        },
     },
     "encoder": {
         "task": "masked_lm",
         "tokenizer": ("wordpiece", 4000),
-        "config": {**SIZES, "model_type": "bert", "num_hidden_layers": 5},
+        "learning_rate": 1e-3,
+        # BERT's own kind, with learnt positions and norms behind its layers, learns nothing from so little text.
+        "config": {**SIZES, "model_type": "modernbert", "intermediate_size": 512, "num_hidden_layers": 5},
     },
 }
 EPOCHS = {"decoder": 6, "encoder": 20}
@@ -181,7 +190,7 @@ def lay_out(folder: Path, dialogues: Path, settings: dict[str, Any], epochs: int
         },
         "adapter": {"method": "full"},
         "training": {
-            "learning_rate": 2e-3,
+            "learning_rate": settings["learning_rate"],
             "num_train_epochs": epochs,
             "per_device_train_batch_size": 1,
             "weight_decay": 0.1,

@@ -21,7 +21,9 @@ from luthier.models.quantized import weight_count
 from luthier.models.sources import BaseFiles, model_files
 
 Config = Mapping[str, bool | int | float | str]
-OF_THE_TOKENIZER = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id")
+SPECIAL_TOKENS = ("bos_token_id", "eos_token_id", "pad_token_id")
+OF_SOME_ARCHITECTURES = ("cls_token_id", "sep_token_id", "mask_token_id")
+OF_THE_TOKENIZER = ("vocab_size", *SPECIAL_TOKENS, *OF_SOME_ARCHITECTURES)
 WHERE = "model.config"
 MOST_LAYERS = 1000
 """Several times those of any model."""
@@ -98,7 +100,8 @@ def _config(config: Config, tokenizer: Any) -> Any:
                 f"{kind} has no {name}", where=WHERE, allowed=f"did you mean {close[0]}?" if close else "see its config"
             )
     sizes = {name: value for name, value in config.items() if name != "model_type"}
-    tokens = {name: getattr(tokenizer, name) for name in OF_THE_TOKENIZER[1:]}
+    special = (*SPECIAL_TOKENS, *(name for name in OF_SOME_ARCHITECTURES if name in known))
+    tokens = {name: getattr(tokenizer, name) for name in special}
     try:
         return AutoConfig.for_model(kind, **sizes, **tokens, vocab_size=len(tokenizer))
     except Exception as error:  # each architecture checks its values in its own way

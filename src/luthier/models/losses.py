@@ -24,6 +24,11 @@ from luthier.models.prefixes import passes, shared_prefixes
 from luthier.models.sharding import is_sharded
 from luthier.models.shared_states import SharedStates
 
+BATCH_TOKENS = 4096
+"""Of rows that are measured together, where logits are computed in chunks."""
+PLAIN_BATCH_TOKENS = 512
+"""The same on the plain path, where all logits of a batch exist at once: up to 1.6 GB for a vocabulary of 256,000."""
+
 
 class RowsLoss:
     """The loss of a model, with or without a PEFT adapter, on rows.
@@ -112,8 +117,10 @@ class RowsLoss:
         return self._plain_token_losses(batch).sum()
 
     @torch.no_grad()
-    def row_losses(self, rows: Sequence[TokenRow], tokens_per_batch: int = 4096) -> list[RowLoss]:
-        """The loss of each row, in the order given."""
+    def row_losses(self, rows: Sequence[TokenRow], tokens_per_batch: int | None = None) -> list[RowLoss]:
+        """The loss of each row, in the order given; without `tokens_per_batch` in batches whose logits fit."""
+        if tokens_per_batch is None:
+            tokens_per_batch = BATCH_TOKENS if self.fast_path == "on" else PLAIN_BATCH_TOKENS
         losses = []
         for batch_rows in batches_by_tokens(rows, tokens_per_batch):
             batch = self.batch(batch_rows)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from itertools import chain, islice
+from textwrap import shorten
 from typing import Any, Literal, TypeVar
 
-from luthier.core.errors import EvaluationError, GenerationError
+from luthier.core.errors import EvaluationError, GenerationError, RequestError
 from luthier.core.generation import (
     Completion,
     GenerationEvent,
@@ -67,6 +68,9 @@ MOST_TEXTS = 50_000
 """Training texts whose facts count as known; reading so many takes about ten seconds."""
 STEADINESS_QUESTIONS = 24
 """Golden questions that are asked otherwise and again; each costs a dozen answers."""
+
+SHOWN_OF_A_QUESTION = 80
+"""Characters, in an error."""
 
 Request = tuple[Message, ...]
 Value = TypeVar("Value")
@@ -370,10 +374,11 @@ class _Told:
         done = 0
         with closing(events_of(self.generator, requests)) as events:
             for event in events:
-                if isinstance(event.error, GenerationError):
-                    asked = requests[event.index]
-                    question = asked.messages[-1]["content"]
-                    raise EvaluationError(f"no answer to {question!r}: {event.error}", where=asked.model)
+                if isinstance(event.error, GenerationError | RequestError):
+                    asked, error = requests[event.index], event.error
+                    question = shorten(asked.messages[-1]["content"], SHOWN_OF_A_QUESTION, placeholder=" …")
+                    what = f"no answer to {question!r}: {error.what}"
+                    raise EvaluationError(what, where=asked.model, allowed=error.allowed)
                 if event.is_last:
                     done += 1
                     self.project.reporter.progress(self.what, done, len(requests))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 from luthier.core.errors import ModelError
 from luthier.models.cache import ModelCache
@@ -61,6 +61,17 @@ def test_an_encoder_predicts_words(tokenizers: Path, cache: ModelCache) -> None:
 
     model: Any = AutoModelForMaskedLM.from_pretrained(files.folder)
     assert model.config.architectures == ["BertForMaskedLM"]
+
+
+def test_special_tokens_are_those_of_the_tokenizer(tokenizers: Path, cache: ModelCache) -> None:
+    """ModernBERT's own numbers are of a vocabulary of 50,000."""
+    files = new_model({**BERT, "model_type": "modernbert"}, tokenizers / "wordpiece", True, 0, cache)
+
+    config, tokenizer = (kind.from_pretrained(files.folder) for kind in (AutoConfig, AutoTokenizer))
+    for name in ("cls_token_id", "sep_token_id", "pad_token_id"):
+        assert isinstance(getattr(config, name), int)
+        assert getattr(config, name) == getattr(tokenizer, name)
+    assert config.vocab_size == len(tokenizer)
 
 
 def test_the_seed_decides_the_weights(tokenizers: Path, cache: ModelCache, tmp_path: Path) -> None:

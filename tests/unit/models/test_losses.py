@@ -232,6 +232,20 @@ def test_a_plain_model_has_losses_too_and_none_for_no_rows(tiny_model: Any, rand
     assert loss.row_losses(random_rows([5]))[0].target_tokens == 3
 
 
+@pytest.mark.parametrize("fast", [True, False])
+def test_rows_are_measured_in_batches_whose_logits_fit(
+    fast: bool, tiny_model: Any, random_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain path has all logits of a batch at once."""
+    loss = RowsLoss(tiny_model, fast)
+    tokens: list[int] = []
+    scores = loss._token_scores
+    monkeypatch.setattr(loss, "_token_scores", lambda batch: (tokens.append(batch.tokens), scores(batch))[1])
+    rows = random_rows([100] * 9 + [700, 30])
+    assert [row.row_id for row in loss.row_losses(rows)] == [row.id for row in rows]
+    assert tokens == ([1630] if fast else [500, 400, 700, 30])
+
+
 def test_fast_path_may_be_declined(tiny_model: Any) -> None:
     assert RowsLoss(tiny_model, fast=False).fast_path == "off: not asked for"
 

@@ -92,7 +92,7 @@ def test_what_the_base_model_said_is_not_computed_again(evaluated_shop, monkeypa
         asked.extend(request.messages[-1]["content"] for request in requests)
         yield from stream(generator, requests)
 
-    def noted_losses(loss, rows, tokens_per_batch=4096):
+    def noted_losses(loss, rows, tokens_per_batch=None):
         read.append([row.id for row in rows])
         return row_losses(loss, rows, tokens_per_batch)
 
@@ -124,6 +124,19 @@ def test_what_the_base_model_said_is_not_computed_again(evaluated_shop, monkeypa
         path.write_text("broken", encoding="utf-8")
     assert measured([QUESTION], rows[:1]).answers == first.answers, "a file that cannot be read is made anew"
     assert asked
+
+
+def test_a_question_that_the_model_cannot_read_is_named(evaluated):
+    base = open_base(evaluated)
+    model = base.artefact.id
+    long = GoldenQuestion("How much is it? " * 500, ("€3",))
+    exam = replace(set_exam(base, [], [], [], [QUESTION, long], longest=200), general=(), skills=())
+    sentence = (
+        rf"^{model}: no answer to 'How much is it\?.* …': \d+ prompt tokens and 4 new ones exceed .* \(2048 tokens"
+    )
+    with pytest.raises(EvaluationError, match=sentence) as caught:
+        measure_models(evaluated, base, exam, [model], closely=None)
+    assert len(str(caught.value)) < 250
 
 
 def test_a_model_without_usable_numbers_is_named_before_it_is_asked(evaluated, reporter):

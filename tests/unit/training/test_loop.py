@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from luthier.core.errors import TrainingError
-from luthier.training import Checkpoint, Objective, fit
+from luthier.training import CausalObjective, Checkpoint, Objective, fit
 from luthier.training.loop import ADAM_BETAS, MOST_SKIPPED_IN_A_ROW
 
 
@@ -187,12 +187,18 @@ def _padded(rows):
     return {name: torch.tensor(values) for name, values in tensors.items()}
 
 
-def test_accumulation_does_not_change_the_curve(new_training, checkpoint):
-    """The loss is a mean over target tokens of the step, however its packs are dealt out."""
-    together = _train(new_training(per_device_train_batch_size=8, gradient_accumulation_steps=1), checkpoint)
-    apart = _train(new_training(per_device_train_batch_size=1, gradient_accumulation_steps=8), checkpoint)
-    assert len(together.train_curve) >= 2
-    assert _losses(together) == pytest.approx(_losses(apart), abs=1e-6)
+@pytest.mark.parametrize(("size", "accumulation"), [(4, 8), (32, 1)])
+def test_accumulation_does_not_change_the_curve(new_training, random_rows, checkpoint, size, accumulation):
+    """The loss is a mean over target tokens of the step, however its 32 rows are dealt out."""
+    rows = random_rows([5, 30, 17, 8, 12] * 20)
+
+    def losses(size, accumulation):
+        dealt = {"per_device_train_batch_size": size, "gradient_accumulation_steps": accumulation, "packing": False}
+        training = new_training(learn=lambda loss: (rows, CausalObjective(loss)), num_train_epochs=1, **dealt)
+        assert [sum(map(len, step)) for step in training.schedule.steps] == [32, 32, 32, 4]
+        return _losses(_train(training, checkpoint))
+
+    assert losses(size, accumulation) == pytest.approx(losses(1, 32), abs=1e-6)
 
 
 def test_gradients_are_clipped_and_the_curve_holds_their_norm_before(new_training, checkpoint):

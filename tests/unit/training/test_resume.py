@@ -168,8 +168,12 @@ def test_before_a_validation_a_checkpoint_is_written(new_training, rows, tmp_pat
     assert written == [*range(4, total, 4), total]
 
 
+TIMES = [1, *(pytest.param(number, marks=pytest.mark.slow) for number in range(2, 11))]
+
+
+@pytest.mark.parametrize("_time", TIMES)
 @pytest.mark.parametrize("optim", ["adamw_torch", pytest.param("adamw_8bit", marks=pytest.mark.slow)])
-def test_killed_at_a_random_moment_and_resumed_it_ends_the_same(tiny_model_folder, tmp_path, optim):
+def test_killed_at_a_random_moment_and_resumed_it_ends_the_same(tiny_model_folder, tmp_path, optim, _time):
     """kill -9 of a real process that saves at every step."""
     script = Path(__file__).with_name("killed_training.py")
     new_training = runpy.run_path(str(script))["new_training"]
