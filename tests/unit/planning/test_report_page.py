@@ -66,6 +66,7 @@ def test_the_page_answers_and_needs_nothing_else(page):
     assert "dataset-&lt;1&gt;" in text
     assert "a &lt;box&gt;" in text
     assert "no quote yet" in text
+    assert "from what makers publish (NVIDIA L4 data sheet 2023; " in text
 
 
 def test_charts_are_drawn_and_the_curve_where_there_is_one(page):
