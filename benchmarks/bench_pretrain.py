@@ -1,5 +1,5 @@
-"""A decoder and an encoder of five million weights, trained from nothing on task dialogues, beside n-gram models with
-the same tokenizer on the same rows.
+"""A decoder and an encoder of four to five million weights, trained from nothing on task dialogues, beside n-gram
+models with the same tokenizer on the same rows.
 
 usage: python benchmarks/bench_pretrain.py FOLDER [decoder|encoder] [EPOCHS]
 
